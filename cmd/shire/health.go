@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/portal"
+)
+
+// health tells the portal and `shire status` how a running node is doing.
+type health struct {
+	node *node
+	gate *ingest.Gate // closed while the disk is low
+
+	mu     sync.Mutex
+	failed error // why the flow ended, when it did
+}
+
+var _ portal.Flow = (*health)(nil)
+
+// Generation changes with every completed load.
+func (h *health) Generation() uint64 { return h.node.flow.Status().Through }
+
+// Ready is nil when everything works.
+func (h *health) Ready(ctx context.Context) error {
+	h.mu.Lock()
+	problems := []error{h.failed}
+	h.mu.Unlock()
+	if h.node.engines.own != nil {
+		for _, c := range h.node.engines.own.Health() {
+			if c.State != embedded.Running {
+				problems = append(problems, fmt.Errorf("%s is %s", c.Name, c.State))
+			}
+		}
+	}
+	if !h.node.engines.nc.IsConnected() {
+		problems = append(problems, errors.New("NATS is not connected"))
+	}
+	if err := h.node.analyst.Ping(ctx); err != nil {
+		problems = append(problems, errors.New("ClickHouse does not answer"))
+	}
+	return errors.Join(problems...)
+}
+
+// Status is the whole picture.
+func (h *health) Status(ctx context.Context) (portal.Status, error) {
+	st := portal.Status{State: portal.Running}
+	flow := h.node.flow.Status()
+	st.LoadedRows = flow.Rows
+	if !flow.LastLoad.IsZero() {
+		st.LastLoadAt = &flow.LastLoad
+	}
+	lag, err := h.node.bus.Lag(ctx, flow.Through)
+	if err != nil {
+		return st, err
+	}
+	st.LagMessages, st.LagRows = lag.Messages, lag.Rows
+	if !lag.Oldest.IsZero() {
+		st.OldestUnloadedSeconds = time.Since(lag.Oldest).Seconds()
+	}
+	h.quarantine(ctx, &st)
+	h.engineStates(&st)
+	for _, s := range h.node.sources {
+		status := s.Status()
+		line := portal.SourceStatus{Name: status.Name, Kind: status.Kind, State: portal.Running, Problem: status.Message}
+		if !status.LastSent.IsZero() {
+			line.LastChangeAt = &status.LastSent
+		}
+		switch {
+		case status.State == "failed":
+			line.State = portal.Failed
+		case len(status.Problems) > 0:
+			line.State, line.Problem = portal.Degraded, status.Problems[0].Message
+		}
+		if line.State != portal.Running && st.State == portal.Running {
+			st.State, st.Problem = portal.Degraded, fmt.Sprintf("source %s: %s", line.Name, line.Problem)
+		}
+		st.Sources = append(st.Sources, line)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failed != nil {
+		st.State, st.Problem = portal.Failed, h.failed.Error()
+	}
+	return st, nil
+}
+
+// quarantine counts what waits; while ClickHouse is away the rest of the picture is still worth showing.
+func (h *health) quarantine(ctx context.Context, st *portal.Status) {
+	owners, err := warehouse.CountQuarantine(ctx, h.node.analyst)
+	if err != nil {
+		return
+	}
+	for _, o := range owners {
+		st.Quarantined += o.Rows
+		st.ByOwner = append(st.ByOwner, portal.OwnerStatus{Department: o.Department, OwnerZh: o.OwnerZh, OwnerEn: o.OwnerEn, Rows: o.Rows})
+	}
+}
+
+func (h *health) engineStates(st *portal.Status) {
+	if h.node.engines.own == nil {
+		return
+	}
+	for _, c := range h.node.engines.own.Health() {
+		line := portal.EngineStatus{Name: c.Name, State: string(c.State)}
+		if c.Err != nil {
+			line.Problem = c.Err.Error()
+		}
+		if c.State != embedded.Running && st.State == portal.Running {
+			st.State, st.Problem = portal.Degraded, line.Problem
+			if c.State == embedded.Low {
+				st.State = portal.Paused
+			}
+		}
+		st.Engines = append(st.Engines, line)
+	}
+}
+
+func (h *health) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failed = err
+}

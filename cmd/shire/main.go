@@ -1,0 +1,25 @@
+// Command shire is the county node: it runs the platform, loads sources, and answers questions about both.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/shirecounty/shire/deploy/embedded"
+
+	// The kinds of connectors that this binary knows.
+	_ "github.com/shirecounty/shire/connectors/file"
+)
+
+// version is set by the Makefile.
+var version = "0.1.0-dev"
+
+func main() {
+	embedded.RunChildIfAsked()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/nats-io/nats.go"
+
+	"github.com/shirecounty/shire/connectors"
+	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/pipeline"
+	"github.com/shirecounty/shire/pipeline/bus"
+	"github.com/shirecounty/shire/pipeline/columnar"
+	"github.com/shirecounty/shire/pipeline/identity"
+	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/schemas/calendar"
+	"github.com/shirecounty/shire/schemas/clickhouse"
+	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/metrics"
+	"github.com/shirecounty/shire/schemas/pseudonym"
+)
+
+// layoutVersion is the version of the data directory's layout that this binary writes.
+const layoutVersion = "1.0.0"
+
+// pseudonymSecret names the key of the pseudonyms among the generated secrets.
+const pseudonymSecret = "pseudonym_key"
+
+// setup is what every command reads first.
+type setup struct {
+	config    *county.Config
+	contracts contract.Set
+	calendar  *calendar.Calendar
+	metrics   metrics.Set
+	zone      *time.Location
+}
+
+// load reads county.yaml, the contracts, the calendar and the metric definitions.
+func (a *app) readSetup() (*setup, error) {
+	file, err := a.configFile()
+	if err != nil {
+		return nil, err
+	}
+	s := &setup{}
+	if s.config, s.contracts, err = county.Load(file, connectors.Kinds()); err != nil {
+		return nil, err
+	}
+	layers := []fs.FS{calendar.National()}
+	if s.config.Calendars != "" {
+		layers = append(layers, os.DirFS(s.config.Resolve(s.config.Calendars)))
+	}
+	if s.calendar, err = calendar.Load(layers...); err != nil {
+		return nil, err
+	}
+	if s.metrics, err = metrics.Load(); err != nil {
+		return nil, err
+	}
+	if s.zone, err = time.LoadLocation(s.config.County.TimeZone); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// remembered is what the data directory knows of the configuration it was last used with.
+type remembered struct {
+	Config string `json:"config"`
+}
+
+func (a *app) configFile() (string, error) {
+	if a.config != "" {
+		return a.config, nil
+	}
+	var r remembered
+	if data, err := os.ReadFile(filepath.Join(a.data, "node.json")); err == nil && json.Unmarshal(data, &r) == nil && r.Config != "" {
+		return r.Config, nil
+	}
+	if _, err := os.Stat("county.yaml"); err == nil {
+		return "county.yaml", nil
+	}
+	return "", inputf("there is no county.yaml here and the data directory %s was not used before; give the path with -c, or try shire demo", a.data)
+}
+
+func (a *app) remember(config string) error {
+	path, err := filepath.Abs(config)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(remembered{Config: path})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(a.data, "node.json"), append(data, '\n'), 0o600)
+}
+
+// engines are the two engines as this process reaches them, however they run.
+type engines struct {
+	own     *embedded.Engines // nil when another process or a server elsewhere runs both
+	nc      *nats.Conn
+	loader  warehouse.Address
+	analyst warehouse.Address
+	key     []byte // of the pseudonyms
+}
+
+// start runs the embedded engines (where county.yaml names no address) and connects to both.
+func (a *app) start(ctx context.Context, s *setup, onChange func(embedded.Component)) (*engines, error) {
+	secrets, err := embedded.LoadOrCreateSecrets(a.data, secretNames()...)
+	if err != nil {
+		return nil, err
+	}
+	own, err := embedded.Start(ctx, embeddedOptions(a.data, s.config, secrets, onChange, a.log))
+	if err != nil {
+		return nil, err
+	}
+	e := &engines{own: own}
+	var url string
+	var reach []nats.Option
+	if at := own.NATS(); at != nil {
+		url, reach = at.URL, at.InProcess()
+	}
+	if err := e.connect(s.config, secrets, own.ClickHouse(), url, reach...); err != nil {
+		e.stop()
+		return nil, err
+	}
+	if err := a.remember(s.config.File); err != nil {
+		e.stop()
+		return nil, err
+	}
+	return e, nil
+}
+
+// attach connects to the engines that another process runs on the data directory.
+func (a *app) attach(s *setup) (*engines, *embedded.Runtime, error) {
+	runtime, err := embedded.ReadRuntime(a.data)
+	if err != nil {
+		return nil, nil, err
+	}
+	secrets, err := embedded.LoadOrCreateSecrets(a.data, secretNames()...)
+	if err != nil {
+		return nil, nil, err
+	}
+	e := &engines{}
+	at := &embedded.ClickHouse{Native: runtime.ClickHouseNative, HTTP: runtime.ClickHouseHTTP}
+	login := nats.UserInfo(embedded.SystemUser, secrets[embedded.SystemSecret])
+	if err := e.connect(s.config, secrets, at, runtime.NATSURL, login); err != nil {
+		return nil, nil, err
+	}
+	return e, runtime, nil
+}
+
+func secretNames() []string {
+	names := []string{pseudonymSecret, embedded.SystemSecret}
+	for _, u := range clickhouse.Access() {
+		names = append(names, u.Name)
+	}
+	return names
+}
+
+func embeddedOptions(dir string, c *county.Config, secrets map[string]string, onChange func(embedded.Component), log *slog.Logger) embedded.Options {
+	o := embedded.Options{
+		Dir: dir, Version: layoutVersion, MinFreeBytes: uint64(c.Engines.MinFree), OnChange: onChange, Log: log,
+		NATS: embedded.NATSOptions{
+			Disabled: c.Engines.NATS.Address != "", Port: c.Engines.NATS.Port, StoreMaxBytes: 0,
+			SyncAlways: c.Engines.NATS.Sync == "always",
+		},
+		ClickHouse: embedded.ClickHouseOptions{
+			Disabled: c.Engines.ClickHouse.Address != "", NativePort: c.Engines.ClickHouse.NativePort, HTTPPort: c.Engines.ClickHouse.HTTPPort,
+			MaxMemoryBytes: uint64(c.Engines.ClickHouse.MaxMemory),
+		},
+	}
+	if d, err := time.ParseDuration(c.Engines.NATS.Sync); err == nil {
+		o.NATS.SyncInterval = d
+	}
+	for _, u := range clickhouse.Access() {
+		o.ClickHouse.Users = append(o.ClickHouse.Users, embedded.User{
+			Name: u.Name, Password: secrets[u.Name], Readonly: u.Readonly, Settings: u.Settings, Grants: u.Grants,
+		})
+	}
+	return o
+}
+
+func (e *engines) connect(c *county.Config, secrets map[string]string, clickhouseAt *embedded.ClickHouse, natsURL string, reach ...nats.Option) error {
+	key, err := c.Pseudonyms.Key.Reveal()
+	if err != nil {
+		return inputf("the key of the pseudonyms cannot be read: %v", err)
+	}
+	if key == "" {
+		key = secrets[pseudonymSecret]
+	}
+	e.key = []byte(key)
+	if e.nc, err = connectNATS(c, natsURL, reach...); err != nil {
+		return err
+	}
+	e.loader, e.analyst, err = clickhouseAddresses(c, secrets, clickhouseAt)
+	return err
+}
+
+func (e *engines) stop() {
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	defer cancel()
+	if e.nc != nil {
+		e.nc.Close()
+	}
+	if e.own != nil {
+		if err := e.own.Stop(ctx); err != nil {
+			slog.Warn("the engines did not stop cleanly", "error", err)
+		}
+	}
+}
+
+// node is a running county node: bus, warehouse, flow and sources.
+type node struct {
+	*setup
+	engines   *engines
+	bus       *bus.Bus
+	warehouse *warehouse.Warehouse
+	analyst   driver.Conn
+	figures   *warehouse.Figures
+	flow      *pipeline.Flow
+	sources   []*ingest.Source
+	log       *slog.Logger
+}
+
+// assemble opens the bus, migrates the warehouse and makes the flow and the sources.
+func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error) {
+	n := &node{setup: s, engines: e, log: a.log}
+	var err error
+	if n.bus, err = openBus(ctx, s, e); err != nil {
+		return nil, err
+	}
+	hasher, err := pseudonym.New(e.key)
+	if err != nil {
+		return nil, inputf("%v", err)
+	}
+	fingerprint := sha256.Sum256(append([]byte("shire pseudonym key\n"), e.key...))
+	if n.warehouse, err = warehouse.Connect(ctx, e.loader, n.bus.ID()+"/"+hex.EncodeToString(fingerprint[:8]), a.log); err != nil {
+		return nil, reachable(err, e.loader.Native)
+	}
+	if err := n.prepareWarehouse(ctx); err != nil {
+		return nil, err
+	}
+	n.flow = pipeline.New(pipeline.Options{
+		Bus: n.bus, Warehouse: n.warehouse, Contracts: s.contracts, Calendar: s.calendar, Hasher: hasher,
+		Resolver: identity.NewExact(hasher.Clone()), Log: a.log,
+		Limits: columnar.Limits{Rows: s.config.Flow.LoadRows, Bytes: int(s.config.Flow.LoadBytes), Age: time.Duration(s.config.Flow.LoadAge)},
+	})
+	for _, src := range s.config.Sources {
+		source, err := ingest.NewSource(ingest.Options{
+			Bus: n.bus, Config: src, Contracts: s.contracts, Resolve: s.config.Resolve, Log: a.log,
+			StateDir: filepath.Join(a.data, "sources", src.Name),
+			Limits:   ingest.Limits{Rows: s.config.Flow.PackRows, Bytes: int(s.config.Flow.PackBytes), Linger: time.Duration(s.config.Flow.PackLinger)},
+		})
+		if err != nil {
+			return nil, inputf("%s: %v", s.config.File, err)
+		}
+		n.sources = append(n.sources, source)
+	}
+	return n, nil
+}
+
+func openBus(ctx context.Context, s *setup, e *engines) (*bus.Bus, error) {
+	return bus.Open(ctx, e.nc, bus.Options{County: s.config.County.Division, Replicas: s.config.Engines.NATS.Replicas})
+}
+
+// waitLoaded waits until another process's flow has loaded up to a sequence.
+func waitLoaded(ctx context.Context, b *bus.Bus, sequence uint64) error {
+	for {
+		through, err := b.LoadedThrough(ctx)
+		if err != nil || through >= sequence {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// prepareWarehouse writes what the program knows from its files: calendar, departments, views.
+func (n *node) prepareWarehouse(ctx context.Context) error {
+	if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
+		return err
+	}
+	if err := clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics); err != nil {
+		return err
+	}
+	var err error
+	if n.analyst, err = warehouse.Open(n.engines.analyst); err != nil {
+		return err
+	}
+	n.figures = warehouse.NewFigures(n.analyst, n.metrics, n.zone)
+	return nil
+}
+
+func (n *node) close() {
+	if n.analyst != nil {
+		n.analyst.Close()
+	}
+	if n.warehouse != nil {
+		n.warehouse.Close()
+	}
+	n.engines.stop()
+}
+
+func reachable(err error, address string) error {
+	var network interface{ Timeout() bool }
+	if errors.As(err, &network) {
+		return fmt.Errorf("ClickHouse at %s: %w; check the address, and that the server runs: %w", address, errUnreachable, err)
+	}
+	return err
+}

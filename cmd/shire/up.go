@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+
+	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/portal"
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+func (a *app) upCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "up",
+		Short: "Run the platform: engines, sources, flow and portal, until it is stopped",
+		Args:  exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := a.readSetup()
+			if err != nil {
+				return err
+			}
+			return a.up(cmd.Context(), s, nil)
+		},
+	}
+}
+
+// up runs the platform until ctx ends. beside runs next to it, when given, and is told the node.
+func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *node) error) error {
+	h := &health{gate: ingest.NewGate()}
+	// The portal's address first: a taken one is better told before the engines start.
+	figures := &lateFigures{}
+	p, err := portal.New(portal.Options{
+		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
+		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
+	})
+	if err != nil {
+		return err
+	}
+	address, err := p.Listen()
+	if err != nil {
+		return err
+	}
+	e, err := a.start(ctx, s, func(c embedded.Component) { closeOnLowDisk(h.gate, c) })
+	if err != nil {
+		return err
+	}
+	defer e.stop()
+	n, err := a.assemble(ctx, s, e)
+	if err != nil {
+		return err
+	}
+	defer n.close()
+	h.node, figures.Figures = n, n.figures
+	if e.own != nil {
+		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
+			return err
+		}
+	}
+	stopControl, err := serveControl(n, h)
+	if err != nil {
+		return err
+	}
+	defer stopControl()
+	return a.runAll(ctx, n, h, p, "http://"+address.String(), beside)
+}
+
+// runAll runs the parts until ctx ends or one of them fails for good.
+func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, url string, beside func(context.Context, *node) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var parts sync.WaitGroup
+	part := func(run func(context.Context) error) {
+		parts.Go(func() {
+			if err := run(ctx); err != nil && ctx.Err() == nil {
+				h.fail(err)
+				cancel(err)
+			}
+		})
+	}
+	part(p.Serve)
+	part(n.flow.Run)
+	for _, s := range n.sources {
+		part(func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
+	}
+	if beside != nil {
+		part(func(ctx context.Context) error { return beside(ctx, n) })
+	}
+	a.say("Shire serves %s at %s", n.config.County.NameZh, url)
+	<-ctx.Done()
+	parts.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	a.say("stopped")
+	return nil
+}
+
+func (a *app) demoCommand() *cobra.Command {
+	var d demo
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run the platform on a simulated county",
+		Long: "Run the platform on a simulated county: departments with files of their own shapes, cases, papers handed in again\n" +
+			"and again, and a data link between departments whose true effect is known.",
+		Args: exactly(0, "no arguments"),
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd, d) },
+	}
+	flags := cmd.Flags()
+	flags.IntVar(&d.people, "people", 50_000, "how many people live in the county")
+	flags.IntVar(&d.days, "days", 730, "how many days are simulated")
+	flags.Uint64Var(&d.seed, "seed", 1, "the same seed gives the same county")
+	flags.BoolVar(&d.live, "live", false, "go on changing in real time")
+	flags.StringVar(&d.listen, "listen", "", "address of the portal (default: as county.yaml says)")
+	return cmd
+}
+
+type demo struct {
+	people, days int
+	seed         uint64
+	live         bool
+	listen       string
+}
+
+func (a *app) demo(cmd *cobra.Command, d demo) error {
+	if d.people < 100 || d.days < 30 {
+		return inputf("a county of %d people and %d days is too small to show anything; give at least --people 100 --days 30", d.people, d.days)
+	}
+	if !cmd.Flag("data").Changed {
+		a.data = filepath.Join("data", "demo")
+	}
+	ctx := cmd.Context()
+	began := time.Now()
+	dir := filepath.Join(a.data, "county")
+	if err := a.simulate(ctx, dir, d); err != nil {
+		return err
+	}
+	a.config = filepath.Join(dir, "county.yaml")
+	s, err := a.readSetup()
+	if err != nil {
+		return err
+	}
+	if d.listen != "" {
+		s.config.Portal.Listen = d.listen
+	}
+	return a.up(ctx, s, func(ctx context.Context, n *node) error { return a.fillAndGoOn(ctx, n, d, dir, began) })
+}
+
+// fillAndGoOn waits until the county's files are loaded, says so, and with --live keeps the county changing.
+func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, began time.Time) error {
+	bar := a.progress("loading the county")
+	if _, err := n.loadSources(ctx, n.sources, bar); err != nil {
+		return err
+	}
+	bar.done()
+	extent, err := n.figures.Extent(ctx)
+	if err != nil {
+		return fmt.Errorf("the county is loaded, but its figures cannot be read: %w", err)
+	}
+	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
+		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
+	if d.live {
+		return a.simulateLive(ctx, dir, d)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+func monthText(m metrics.Month) string { return fmt.Sprintf("%04d-%02d", m.Year, m.Month) }
+
+// registry is what /metrics shows: the process, and the flow.
+func registry(h *health) *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h})
+	return r
+}

@@ -1,0 +1,89 @@
+// Package connectors turns department systems into changes. A folder below it holds one kind of source.
+// A connector keeps values as the source wrote them; it validates nothing but its own protocol.
+package connectors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+
+	"github.com/shirecounty/shire/schemas/change"
+	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/county"
+)
+
+// Connector reads one source.
+type Connector interface {
+	// Run reads what the source has beyond what the outlet says is already safe, and appends it to the outlet,
+	// each dataset in source order. With follow it goes on until ctx ends and then returns nil; without, it
+	// returns nil at the source's present end. An error ends the run; the caller decides on a retry.
+	Run(ctx context.Context, out Outlet, follow bool) error
+}
+
+// Outlet is where a connector puts its changes. It packs them and publishes them to the bus.
+type Outlet interface {
+	// Resume is the position of the last change of the dataset that is safe; "" before the first (I2).
+	Resume(ctx context.Context, dataset string) (change.Position, error)
+	// Append adds changes in source order. It blocks while the buffer is full (I10). unit names what the rows
+	// were read from, for people; columns are the source's own names, in the order of each change's values.
+	// A dataset's buffer is sent when unit or columns differ from the append before.
+	Append(ctx context.Context, dataset, unit string, columns []string, c change.Change) error
+	// Flush returns when everything appended is safe; only then may the source be told so (I1).
+	Flush(ctx context.Context) error
+	// Safe is the last position of the dataset that is known to be safe; it does not wait.
+	Safe(dataset string) change.Position
+	// History calls fn with the batches of the dataset on the bus, in order, after the given stream sequence.
+	// Batches are valid during the call only.
+	History(ctx context.Context, dataset string, after uint64, fn func(sequence uint64, b *change.Batch) error) error
+}
+
+// Settings is what a connector is made from.
+type Settings struct {
+	Source    county.Source
+	Contracts contract.Set             // of this source's datasets
+	StateDir  string                   // a folder of its own, for what it can rebuild from the source or the bus
+	Resolve   func(path string) string // makes a path of county.yaml absolute
+	Notify    func(Event)              // tells the operator; never nil
+	Log       *slog.Logger             // never nil
+}
+
+// Event is something about a source that an operator has to see: a file refused, a column unknown.
+type Event struct {
+	Source  string `json:"source"`
+	Dataset string `json:"dataset,omitempty"`
+	Unit    string `json:"unit,omitempty"`   // a file, a table
+	Problem string `json:"problem"`          // stable code: header_without_key, unknown_encoding ...
+	Message string `json:"message"`          // a sentence: what happened, what to do
+	Solved  bool   `json:"solved,omitempty"` // the problem of this unit is gone
+}
+
+// Factory makes a connector, or says what is wrong with its settings. The error is an input error.
+type Factory func(Settings) (Connector, error)
+
+var kinds = map[string]Factory{}
+
+// Register makes a kind of connector known; called from the init function of its package.
+func Register(kind string, f Factory) {
+	if _, twice := kinds[kind]; twice {
+		panic("connectors: kind " + kind + " is registered twice")
+	}
+	kinds[kind] = f
+}
+
+// Kinds lists the kinds that are compiled in.
+func Kinds() []string { return slices.Sorted(maps.Keys(kinds)) }
+
+// ErrUnknownKind is returned by New for a kind that is not compiled in.
+var ErrUnknownKind = errors.New("unknown kind of connector")
+
+// New makes the connector of a source.
+func New(s Settings) (Connector, error) {
+	f, ok := kinds[s.Source.Kind]
+	if !ok {
+		return nil, fmt.Errorf("source %s: %w %q", s.Source.Name, ErrUnknownKind, s.Source.Kind)
+	}
+	return f(s)
+}

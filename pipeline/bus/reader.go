@@ -1,0 +1,79 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// Reader follows CHANGES in order from a sequence on. It acknowledges nothing: the ledger says what is done.
+type Reader struct {
+	consumer jetstream.Consumer
+	messages jetstream.MessagesContext
+	prefetch int
+}
+
+// Read opens a reader at the first message whose sequence is at least from.
+func (b *Bus) Read(ctx context.Context, from uint64) (*Reader, error) {
+	return b.read(ctx, b.changes, from, "changes."+b.opt.County+".>", "retry."+b.opt.County+".>")
+}
+
+// ReadSubject is Read for one subject of CHANGES.
+func (b *Bus) ReadSubject(ctx context.Context, subject string, from uint64) (*Reader, error) {
+	return b.read(ctx, b.changes, from, subject)
+}
+
+// ReadQuarantine is Read for one subject of QUARANTINE.
+func (b *Bus) ReadQuarantine(ctx context.Context, subject string, from uint64) (*Reader, error) {
+	return b.read(ctx, b.quarant, from, subject)
+}
+
+func (b *Bus) read(ctx context.Context, stream jetstream.Stream, from uint64, subjects ...string) (*Reader, error) {
+	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("a consumer of %s cannot be made: %w", subjects[0], err)
+	}
+	// I10: at most this many bytes wait on our side; a slow flow slows the consumer, not the memory.
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(16 << 20))
+	if err != nil {
+		return nil, fmt.Errorf("messages of %s cannot be fetched: %w", subjects[0], err)
+	}
+	return &Reader{consumer: consumer, messages: messages}, nil
+}
+
+// ErrIdle is returned by Next when no message came within the wait.
+var ErrIdle = errors.New("no message within the wait")
+
+// Next waits for the next message.
+func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error) {
+	for {
+		bounded, cancel := context.WithTimeout(ctx, wait)
+		msg, err := r.messages.Next(jetstream.NextContext(bounded))
+		cancel()
+		if err == nil {
+			meta, err := msg.Metadata()
+			if err != nil {
+				return nil, fmt.Errorf("a message without JetStream metadata came in: %w", err)
+			}
+			return &Message{Sequence: meta.Sequence.Stream, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Time: meta.Timestamp}, nil
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
+			return nil, ErrIdle
+		}
+		if errors.Is(err, jetstream.ErrNoHeartbeat) {
+			continue // not terminal: the consumer makes itself anew
+		}
+		return nil, fmt.Errorf("the next message cannot be fetched: %w", err)
+	}
+}
+
+// Close ends the reader.
+func (r *Reader) Close() { r.messages.Stop() }

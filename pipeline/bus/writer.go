@@ -1,0 +1,110 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrFenced says that somebody else published to the same subject: a second copy of this process is running.
+var ErrFenced = errors.New("another process writes to the same subject; stop one of the two")
+
+// Writer publishes to one subject and is its only writer: each message says which one it expects to follow, so
+// a second writer is refused by the server and not by hope (I2).
+type Writer struct {
+	bus     *Bus
+	stream  jetstream.Stream
+	subject string
+	last    uint64 // sequence of the newest message on the subject
+	header  nats.Header
+}
+
+// ChangesWriter, and the two below, open the writer of a subject at its present end.
+func (b *Bus) ChangesWriter(ctx context.Context, subject string) (*Writer, error) {
+	return b.writer(ctx, b.changes, subject)
+}
+
+// QuarantineWriter is ChangesWriter for the QUARANTINE stream.
+func (b *Bus) QuarantineWriter(ctx context.Context, subject string) (*Writer, error) {
+	return b.writer(ctx, b.quarant, subject)
+}
+
+func (b *Bus) writer(ctx context.Context, stream jetstream.Stream, subject string) (*Writer, error) {
+	w := &Writer{bus: b, stream: stream, subject: subject}
+	if err := w.Reload(ctx); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Reload reads the newest message of the subject: where a writer that starts, or that was fenced, stands.
+func (w *Writer) Reload(ctx context.Context) error {
+	msg, err := w.stream.GetLastMsgForSubject(ctx, w.subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		w.last, w.header = 0, nil
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the newest message of %s cannot be read: %w", w.subject, err)
+	}
+	w.last, w.header = msg.Sequence, msg.Header
+	return nil
+}
+
+// Last is the newest message's sequence and headers; 0 and nil when the subject is empty.
+func (w *Writer) Last() (uint64, nats.Header) { return w.last, w.header }
+
+// Publish returns once JetStream has acknowledged the message (I1). It tries again while the server does not
+// answer, until ctx ends; a message whose acknowledgement was lost is recognised and not published twice.
+func (w *Writer) Publish(ctx context.Context, header nats.Header, data []byte) (uint64, error) {
+	// The id holds the slot that the message wants to take, so that the server's dedup window can never swallow
+	// a different message with the same content. What keeps the order is the expected sequence, not the window.
+	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s@%d:%s", w.subject, w.last, header.Get(HeaderLast)))
+	msg := &nats.Msg{Subject: w.subject, Header: header, Data: data}
+	for backoff := 50 * time.Millisecond; ; backoff = min(2*backoff, 5*time.Second) {
+		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
+		ack, err := w.bus.js.PublishMsg(attempt, msg, jetstream.WithExpectLastSequencePerSubject(w.last), jetstream.WithRetryAttempts(0))
+		cancel()
+		if err == nil {
+			w.last, w.header = ack.Sequence, header
+			return ack.Sequence, nil
+		}
+		if isWrongSequence(err) {
+			return w.settle(ctx, header)
+		}
+		if final(err) || ctx.Err() != nil {
+			return 0, fmt.Errorf("publish to %s: %w", w.subject, err)
+		}
+		select {
+		case <-ctx.Done():
+			return 0, fmt.Errorf("publish to %s: %w", w.subject, err)
+		case <-time.After(backoff):
+		}
+	}
+}
+
+// settle decides what a wrong-sequence answer means: our own message whose acknowledgement was lost, or another writer.
+func (w *Writer) settle(ctx context.Context, header nats.Header) (uint64, error) {
+	if err := w.Reload(ctx); err != nil {
+		return 0, err
+	}
+	if w.header.Get(jetstream.MsgIDHeader) == header.Get(jetstream.MsgIDHeader) {
+		return w.last, nil
+	}
+	return 0, fmt.Errorf("publish to %s: %w", w.subject, ErrFenced)
+}
+
+func isWrongSequence(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+}
+
+// final tells errors that waiting does not mend. A full or failing disk is not one of them: what could not be
+// stored is not acknowledged, and the source keeps it until it can be (I1).
+func final(err error) bool {
+	return errors.Is(err, nats.ErrMaxPayload) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrAuthorization)
+}

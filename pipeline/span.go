@@ -1,0 +1,201 @@
+package pipeline
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shirecounty/shire/pipeline/bus"
+	"github.com/shirecounty/shire/pipeline/columnar"
+	"github.com/shirecounty/shire/pipeline/identity"
+	"github.com/shirecounty/shire/pipeline/normalise"
+	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/schemas/canonical"
+	"github.com/shirecounty/shire/schemas/change"
+	"github.com/shirecounty/shire/schemas/contract"
+)
+
+// span is a range of messages on its way: what it became, and what was refused.
+type span struct {
+	bus.Range
+	parts  []*part
+	events []*normalise.Rows
+	held   []warehouse.Held
+	noted  map[string]int
+	began  time.Time
+}
+
+// part is one message of a span.
+type part struct {
+	message  *bus.Message
+	batch    *change.Batch
+	contract *contract.Dataset // nil when the dataset has none
+	result   *normalise.Result
+}
+
+func newSpan() *span {
+	return &span{Range: bus.Range{Contracts: map[string]string{}}, noted: map[string]int{}, began: time.Now()}
+}
+
+// collect reads messages until a limit closes the range, and says which limit it was.
+func (f *Flow) collect(ctx context.Context, reader *bus.Reader, plans *planner) (*span, error) {
+	s := newSpan()
+	for {
+		wait := time.Minute
+		if s.Messages > 0 {
+			// Short, so that Drain does not have to wait for the age.
+			wait = min(max(f.opt.Limits.Age-time.Since(s.began), time.Millisecond), 50*time.Millisecond)
+		}
+		msg, err := reader.Next(ctx, wait)
+		switch {
+		case errors.Is(err, bus.ErrIdle):
+			if s.Messages == 0 {
+				continue
+			}
+		case err != nil:
+			return nil, err
+		default:
+			if s.Messages == 0 {
+				s.began = time.Now()
+			}
+			if err := s.take(ctx, msg, plans, f.opt.Log); err != nil {
+				return nil, err
+			}
+		}
+		reason, full := f.opt.Limits.Full(s.Rows, s.Bytes, time.Since(s.began))
+		if t := f.target.Load(); !full && t > 0 && s.Last >= t {
+			reason, full = columnar.ByEnd, true
+		}
+		if full {
+			s.Reason = string(reason)
+			return s, nil
+		}
+	}
+}
+
+// take adds one message to the span: decoded and normalised.
+func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *slog.Logger) error {
+	if s.Messages == 0 {
+		s.First = msg.Sequence
+	}
+	s.Messages++
+	s.Last = msg.Sequence
+	batch, err := change.Decode(msg.Data)
+	if err != nil {
+		// Somebody published what is no change batch. It is kept whole, where a person can look at it (I4).
+		log.Warn("a message is not a change batch and goes to quarantine", "sequence", msg.Sequence, "subject", msg.Subject)
+		batch = unreadable(msg)
+	}
+	p := &part{message: msg, batch: batch}
+	s.parts = append(s.parts, p)
+	s.Rows += batch.Len()
+	s.Bytes += columnar.Size(batch)
+	plan, c, err := plans.plan(ctx, batch.Dataset)
+	if err != nil {
+		return err
+	}
+	switch {
+	case msg.Header.Get(bus.HeaderDrop) != "":
+		p.contract = c
+		p.result = &normalise.Result{}
+	case plan == nil:
+		p.result = &normalise.Result{}
+		for i := range batch.Len() {
+			p.result.Rejected = append(p.result.Rejected, normalise.Rejection{Row: i, Code: "no_contract", Message: "the dataset has no contract; write one, then retry"})
+		}
+	default:
+		p.contract = c
+		s.Contracts[c.Name] = c.Hash
+		p.result = plan.Apply(batch, msg.Sequence, msg.Time)
+		for note, n := range p.result.Noted {
+			s.noted[c.Name+"/"+note.Field+"/"+note.Code] += n
+		}
+	}
+	s.hold(p)
+	return nil
+}
+
+// unreadable keeps a message that is no change batch as one malformed row.
+func unreadable(msg *bus.Message) *change.Batch {
+	department, dataset := bus.Place(msg.Subject)
+	b := change.NewBuilder("", department, dataset, msg.Subject, nil)
+	defer b.Release()
+	b.Append(change.Change{Op: change.Malformed, Row: int64(msg.Sequence), Raw: string(msg.Data), Problem: "the message is not a change batch of Shire; whoever may publish to this subject has to be found"})
+	return b.Build()
+}
+
+// resolve gives every row of the span its person and organisation.
+func (s *span) resolve(ctx context.Context, r identity.Resolver, recorded []byte) error {
+	var mentions []*normalise.Rows
+	for _, p := range s.parts {
+		for _, t := range p.result.Tables {
+			if t.Table.Mention != canonical.NoMention {
+				mentions = append(mentions, t)
+			}
+		}
+	}
+	outcome, err := r.Resolve(ctx, mentions, recorded)
+	if err != nil {
+		return fmt.Errorf("resolve identities: %w", err)
+	}
+	s.Decisions, s.events = outcome.Decisions, outcome.Events
+	for _, p := range s.parts {
+		identity.Refer(p.result)
+	}
+	return nil
+}
+
+// gather makes the tables of the load and lets go of the messages' batches.
+func (s *span) gather() []columnar.Table {
+	g := columnar.NewGatherer()
+	for _, p := range s.parts {
+		for _, t := range p.result.Tables {
+			g.Add(t)
+		}
+	}
+	for _, t := range s.events {
+		g.Add(t)
+	}
+	return g.Finish()
+}
+
+// token is what ClickHouse knows a load by: table, range, contracts (I3).
+func (s *span) token(table string) string {
+	h := sha256.New()
+	for _, dataset := range slices.Sorted(maps.Keys(s.Contracts)) {
+		fmt.Fprintf(h, "%s=%s\n", dataset, s.Contracts[dataset])
+	}
+	return fmt.Sprintf("%s:%d-%d:%s", table, s.First, s.Last, hex.EncodeToString(h.Sum(nil)[:8]))
+}
+
+// line is a table's line of the load log.
+func (s *span) line(t columnar.Table, token string, started time.Time) warehouse.Loaded {
+	l := warehouse.Loaded{
+		Table: t.Table.Database + "." + t.Table.Name, First: s.First, Last: s.Last, Rows: uint64(t.Record.NumRows()), Reason: s.Reason,
+		Contracts: map[string]string{}, DatasetRows: map[string]uint64{}, DatasetLast: map[string]uint64{},
+		Token: token, Started: started, Finished: time.Now().UTC(),
+	}
+	for _, col := range t.Record.Columns() {
+		for _, buf := range col.Data().Buffers() {
+			if buf != nil {
+				l.Bytes += uint64(buf.Len())
+			}
+		}
+	}
+	for _, p := range s.parts {
+		for _, r := range p.result.Tables {
+			if r.Table == t.Table && p.contract != nil {
+				l.Contracts[p.contract.Name] = fmt.Sprintf("%d/%s", p.contract.Version, p.contract.Hash)
+				l.DatasetRows[p.contract.Name] += uint64(len(r.Source))
+				l.DatasetLast[p.contract.Name] = p.message.Sequence
+			}
+		}
+	}
+	return l
+}

@@ -1,0 +1,216 @@
+package portal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+// mostMonths is how long a period may be: ten years.
+const mostMonths = 120
+
+func (p *Portal) metricParameters() []parameter {
+	var dimensions []string
+	for _, d := range p.o.Definitions.All() {
+		for _, name := range d.DimensionNames() {
+			if !slices.Contains(dimensions, name) && name != "month" {
+				dimensions = append(dimensions, name)
+			}
+		}
+	}
+	sort.Strings(dimensions)
+	list := []parameter{
+		{Name: "name", In: "path", Enum: p.names, Description: "Name of the metric"},
+		{Name: "by", In: "query", Enum: append([]string{"month"}, dimensions...), Description: "One row for each value of this; one row for the whole when absent"},
+		{Name: "from", In: "query", Pattern: monthPattern, Description: "First month; two months before the last one when absent"},
+		{Name: "to", In: "query", Pattern: monthPattern, Description: "Last month; the last complete month of the data when absent"},
+		{Name: "format", In: "query", Enum: []string{"json", "csv"}, Description: "Goes before the Accept header"},
+	}
+	for _, name := range dimensions {
+		list = append(list, parameter{Name: name, In: "query", Pattern: codePattern, Description: "Only this value of the dimension " + name})
+	}
+	return list
+}
+
+func (p *Portal) metric(w http.ResponseWriter, r *http.Request) {
+	name := r.PathValue("name")
+	known, ok := p.o.Definitions[name]
+	if !ok {
+		answer := problem(http.StatusNotFound, codeUnknownMetric, "There is no such metric. /api/v1/metrics lists them.")
+		if answer.Names = nearest(name, p.names); len(answer.Names) > 0 {
+			answer.Detail = fmt.Sprintf("There is no such metric; did you mean %s? /api/v1/metrics lists them all.", strings.Join(answer.Names, ", "))
+		}
+		answer.write(w)
+		return
+	}
+	d := definitionOf(known)
+	q, format, err := p.query(r.Context(), d, r.URL.Query())
+	if bad := (*Problem)(nil); errors.As(err, &bad) {
+		bad.write(w)
+		return
+	} else if err != nil {
+		p.unavailable(w, r, "What the county's data covers", err)
+		return
+	}
+	result, err := cached(r.Context(), p.figures, key(q), func(ctx context.Context) (metrics.Result, error) {
+		return p.o.Figures.Metric(ctx, q)
+	})
+	if input := (*metrics.InputError)(nil); errors.As(err, &input) && known.Refuse != nil {
+		// The definition's words, not the error's: they are known to hold nothing that the caller wrote (I7).
+		problem(http.StatusUnprocessableEntity, codeRefused, d.Name+" cannot be told: "+known.Refuse.Because+".").write(w)
+		return
+	}
+	if err != nil {
+		p.unavailable(w, r, "This figure", err)
+		return
+	}
+	result.Rows = orEmpty(result.Rows)
+	if format != "csv" && (format != "" || !prefersCSV(r.Header.Get("Accept"))) {
+		reply(w, r, result)
+		return
+	}
+	labels, err := p.labelsOf(r.Context())
+	if err != nil {
+		p.unavailable(w, r, "The names of departments and items", err)
+		return
+	}
+	fileName := strings.Trim(result.Metric+"_"+result.By, "_") + "_" + result.From + "_" + result.To + ".csv"
+	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName+`"`)
+	send(w, r, "text/csv; charset=utf-8", resultCSV(d, result, labels))
+}
+
+// query checks what the caller asked. The error is a *Problem where the caller is to blame. No message repeats a value
+// that the caller wrote: it may be a number or a name that does not belong there (I7).
+func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q metrics.Query, format string, err error) {
+	q = metrics.Query{Metric: d.Name, Filters: map[string]string{}}
+	for name, list := range values {
+		if len(list) != 1 || list[0] == "" {
+			return q, "", badParameter("Every parameter is given once and with a value.")
+		}
+		value := list[0]
+		switch {
+		case name == "from" || name == "to":
+			m, err := metrics.ParseMonth(value)
+			if err != nil || m.Year < 1900 || m.Year > 2200 {
+				return q, "", badParameter(fmt.Sprintf("The parameter %s is no month; write it as 2026-07.", name))
+			}
+			if name == "from" {
+				q.From = m
+			} else {
+				q.To = m
+			}
+		case name == "by":
+			if value != "month" && !slices.Contains(d.Dimensions, value) {
+				answer := badParameter(fmt.Sprintf("The metric %s cannot be grouped so; by may be month, %s.", d.Name, strings.Join(d.Dimensions, ", ")))
+				answer.Names = nearest(value, append([]string{"month"}, d.Dimensions...))
+				return q, "", answer
+			}
+			q.By = value
+		case name == "format":
+			if value != "json" && value != "csv" {
+				return q, "", badParameter("The parameter format may be json or csv.")
+			}
+			format = value
+		case slices.Contains(d.Dimensions, name) && name != "month":
+			if err := p.checkFilter(ctx, name, value); err != nil {
+				return q, "", err
+			}
+			q.Filters[name] = value
+		default:
+			answer := badParameter(fmt.Sprintf("A parameter is not known here; the metric %s takes by, from, to, format, %s.", d.Name, strings.Join(d.Dimensions, ", ")))
+			answer.Names = nearest(name, append([]string{"by", "from", "to", "format"}, d.Dimensions...))
+			return q, "", answer
+		}
+	}
+	if err := p.completePeriod(ctx, &q); err != nil {
+		return q, "", err
+	}
+	return q, format, nil
+}
+
+func (p *Portal) completePeriod(ctx context.Context, q *metrics.Query) error {
+	none := metrics.Month{}
+	if q.To == none {
+		extent, err := p.extent(ctx)
+		if err != nil {
+			return err
+		}
+		if extent.Empty {
+			return badParameter("Nothing is loaded yet, so there is no last month; give from and to, or load the sources with shire load.")
+		}
+		q.To = extent.Last
+	}
+	if q.From == none {
+		q.From = q.To.Add(-2)
+	}
+	switch months := monthIndex(q.To) - monthIndex(q.From) + 1; {
+	case months < 1:
+		return badParameter("The period ends before it starts: from is later than to.")
+	case months > mostMonths:
+		return badParameter(fmt.Sprintf("The period has %d months; at most %d can be asked for at once.", months, mostMonths))
+	}
+	return nil
+}
+
+var code = regexp.MustCompile(codePattern)
+
+// checkFilter keeps what is no code of the county's out of queries, caches and logs (I7).
+func (p *Portal) checkFilter(ctx context.Context, dimension, value string) error {
+	known := func([]metrics.Label) bool { return code.MatchString(value) }
+	var list []metrics.Label
+	if dimension == "department" || dimension == "item" {
+		labels, err := p.labelsOf(ctx)
+		if err != nil {
+			return err
+		}
+		if list = labels.Items; dimension == "department" {
+			list = labels.Departments
+		}
+		known = func(list []metrics.Label) bool {
+			return slices.ContainsFunc(list, func(l metrics.Label) bool { return l.Key == value })
+		}
+	}
+	if !known(list) {
+		return badParameter(fmt.Sprintf("The county's data has no such %s; /api/v1/labels lists the codes.", dimension))
+	}
+	return nil
+}
+
+// key of a query in the cache: the same for the same question.
+func key(q metrics.Query) string {
+	parts := []string{"metric", q.Metric, q.By, q.From.String(), q.To.String()}
+	for name := range q.Filters {
+		parts = append(parts, name+"="+q.Filters[name])
+	}
+	sort.Strings(parts[5:])
+	return strings.Join(parts, "\x00")
+}
+
+// nearest are up to three of the names, closest first, that a misspelt one may stand for.
+func nearest(name string, names []string) []string {
+	if len(name) > 64 {
+		return nil
+	}
+	distance := func(n string) int { return levenshtein.ComputeDistance(strings.ToLower(name), n) }
+	var near []string
+	for _, n := range names {
+		if name != "" && (distance(n) <= len(n)/2 || strings.HasPrefix(n, name)) {
+			near = append(near, n)
+		}
+	}
+	sort.SliceStable(near, func(i, j int) bool { return distance(near[i]) < distance(near[j]) })
+	return near[:min(len(near), 3)]
+}
+
+// monthIndex counts months, so that the length of a period can be told.
+func monthIndex(m metrics.Month) int { return m.Year*12 + m.Month - 1 }

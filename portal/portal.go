@@ -1,0 +1,135 @@
+// Package portal is what people and systems see of a county node: the web dashboards (portal/web) and the HTTP API.
+// It computes nothing and holds no SQL; it asks [Figures] and [Flow], and says what they answer.
+//
+// # What it promises
+//
+//   - I7: no identity number, name, phone or address in a URL, log line, metric label or error message. Filter values
+//     are codes of dimensions, are checked against what the county has, and are never repeated in a message.
+//   - I9: every figure names its metric's version and the moment at which open cases were censored.
+//   - I10: the cache of figures and the number of figures computed at a time are bounded.
+//
+// # How it fails
+//
+//   - The address is taken: [Portal.Listen] returns an [AddressError].
+//   - The engines are away: /readyz and the figures answer 503 with a sentence, the last figures on a screen stay and are
+//     marked as stale; /healthz goes on answering 200.
+//   - The web application was not built: / is a page that says how to build it; the API works.
+package portal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/shirecounty/shire/portal/web"
+	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+// Figures answers what the county's data says. A *metrics.InputError is a metric's refusal (metrics.Refuse); other errors
+// are faults of the warehouse: the portal has checked the query.
+type Figures interface {
+	Extent(ctx context.Context) (metrics.Extent, error)
+	Metric(ctx context.Context, q metrics.Query) (metrics.Result, error)
+	Labels(ctx context.Context) (departments, items []metrics.Label, err error)
+	Interventions(ctx context.Context) ([]metrics.Intervention, error)
+}
+
+// Flow tells how the data gets in.
+type Flow interface {
+	Status(ctx context.Context) (Status, error)
+	// Generation changes with every completed load: figures of one generation stay as they are. It must be cheap.
+	Generation() uint64
+	// Ready is nil when the engines and the flow work. Several reasons are joined with errors.Join.
+	Ready(ctx context.Context) error
+}
+
+// Options for [New]. County, Figures, Flow and Definitions are required.
+type Options struct {
+	County      county.County
+	Version     string // of this program
+	Figures     Figures
+	Flow        Flow
+	Definitions metrics.Set
+	Registry    *prometheus.Registry // what /metrics shows; the portal adds its own metrics. nil: a new one
+	Log         *slog.Logger         // nil: slog.Default()
+	Listen      string               // host:port; "" is [DefaultListen]
+}
+
+// DefaultListen is reached from this machine alone.
+const DefaultListen = "127.0.0.1:8080"
+
+// Portal is the HTTP server of a county node.
+type Portal struct {
+	o        Options
+	log      *slog.Logger
+	zone     *time.Location
+	names    []string // of the metrics, in order
+	figures  *figureCache
+	measures *measures
+	routes   []route
+	handler  http.Handler
+
+	mu       sync.Mutex // guards listener
+	listener net.Listener
+}
+
+// New makes a portal. It opens no socket: see [Portal.Listen] and [Portal.Serve].
+func New(o Options) (*Portal, error) {
+	if o.Figures == nil || o.Flow == nil {
+		return nil, errors.New("portal.Options: Figures and Flow are required")
+	}
+	if len(o.Definitions) == 0 {
+		return nil, errors.New("portal.Options.Definitions: there is no metric")
+	}
+	zone, err := time.LoadLocation(o.County.TimeZone)
+	if err != nil {
+		return nil, fmt.Errorf("portal.Options.County: time zone: %w", err)
+	}
+	if o.Listen == "" {
+		o.Listen = DefaultListen
+	}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, &AddressError{Address: o.Listen, Err: err}
+	}
+	if o.Registry == nil {
+		o.Registry = prometheus.NewRegistry()
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation)}
+	p.names = o.Definitions.Names()
+	if p.measures, err = newMeasures(o.Registry); err != nil {
+		return nil, err
+	}
+	p.routes = p.table()
+	mux := http.NewServeMux()
+	for _, r := range p.routes {
+		mux.Handle(r.Path, p.measures.observe(r.Path, onlyReading(r.handle)))
+	}
+	mux.Handle("/", p.measures.observe("/", onlyReading(newStatic(web.Dist()).ServeHTTP)))
+	p.handler = p.guard(mux, isLoopback(host))
+	return p, nil
+}
+
+// Handler is the whole portal, for a server of the caller's own.
+func (p *Portal) Handler() http.Handler { return p.handler }
+
+// isLoopback says whether only this machine reaches the host that the portal listens on.
+func isLoopback(host string) bool {
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,53 @@
+package portal
+
+import (
+	"encoding/json"
+	"net/http"
+)
+
+// Problem is an error response after RFC 9457 (application/problem+json). Type is "about:blank" throughout: Code is what a
+// program may rely on, Detail is the sentence for a person.
+type Problem struct {
+	Type   string   `json:"type"`
+	Title  string   `json:"title"`
+	Status int      `json:"status"`
+	Detail string   `json:"detail"`
+	Code   string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal"`
+	Names  []string `json:"names,omitempty" jsonschema:"description=Names that exist and that may have been meant; the nearest first"`
+	Errors []string `json:"errors,omitempty" jsonschema:"description=Each reason; one sentence each"`
+}
+
+// Codes of a [Problem].
+const (
+	codeUnknownMetric = "unknown_metric"
+	codeBadParameter  = "bad_parameter"
+	codeNotFound      = "not_found"
+	codeMethod        = "method_not_allowed"
+	codeWrongHost     = "wrong_host"
+	codeNotReady      = "not_ready"
+	codeRefused       = "refused" // the metric's own definition refuses these months
+	codeUnavailable   = "unavailable"
+	codeInternal      = "internal"
+)
+
+func problem(status int, code, detail string) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: detail, Code: code}
+}
+
+func badParameter(detail string) *Problem {
+	return problem(http.StatusBadRequest, codeBadParameter, detail)
+}
+
+func (p *Problem) Error() string { return p.Detail }
+
+func (p *Problem) write(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Del("ETag")
+	w.Header().Del("Content-Disposition")
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "5")
+	}
+	w.WriteHeader(p.Status)
+	json.NewEncoder(w).Encode(p) // a client that went away is no fault of ours
+}

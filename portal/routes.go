@@ -1,0 +1,186 @@
+package portal
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+// route is one address of the API. The table of routes is what the mux and the OpenAPI document are both made from.
+type route struct {
+	Path       string
+	ID         string // operationId
+	Summary    string
+	Parameters []parameter
+	Result     any      // a value of the type that a 200 holds; nil for text
+	MediaTypes []string // of a 200; application/json when empty
+	Problems   []int    // statuses that come as a Problem
+	handle     http.HandlerFunc
+}
+
+// parameter of a path or a query; all are strings.
+type parameter struct {
+	Name, In, Pattern, Description string
+	Enum                           []string
+}
+
+const (
+	monthPattern = `^[0-9]{4}-(0[1-9]|1[0-2])$`
+	codePattern  = `^[\p{L}\p{N}_.:-]{1,64}$`
+)
+
+func (p *Portal) table() []route {
+	return []route{
+		{
+			Path: "/api/v1/county", ID: "county", Summary: "Which county this node serves and what its data covers",
+			Result: County{}, Problems: []int{503}, handle: p.county,
+		},
+		{
+			Path: "/api/v1/metrics", ID: "metrics", Summary: "The definitions of the metrics",
+			Result: []Definition{}, handle: p.definitions,
+		},
+		{
+			Path: "/api/v1/metrics/{name}", ID: "metric", Summary: "One metric over cohorts: months of application, both ends included",
+			Parameters: p.metricParameters(), Result: metrics.Result{}, MediaTypes: []string{"application/json", "text/csv"},
+			Problems: []int{400, 404, 422, 503}, handle: p.metric,
+		},
+		{
+			Path: "/api/v1/labels", ID: "labels", Summary: "Names of departments and service items",
+			Result: Labels{}, Problems: []int{503}, handle: p.labels,
+		},
+		{
+			Path: "/api/v1/interventions", ID: "interventions", Summary: "What the county did to serve better; marked on charts",
+			Result: []metrics.Intervention{}, Problems: []int{503}, handle: p.interventions,
+		},
+		{
+			Path: "/api/v1/flow", ID: "flow", Summary: "Health of the flow: lag, last load, quarantine, sources, engines",
+			Result: Status{}, Problems: []int{503}, handle: p.flow,
+		},
+		{
+			Path: "/openapi.json", ID: "openapi", Summary: "This document",
+			Result: map[string]any{}, handle: p.openAPI,
+		},
+		{
+			Path: "/healthz", ID: "healthz", Summary: "The process is alive",
+			Result: Alive{}, handle: p.healthz,
+		},
+		{
+			Path: "/readyz", ID: "readyz", Summary: "The engines and the flow work; otherwise the reasons",
+			Result: Alive{}, Problems: []int{503}, handle: p.readyz,
+		},
+		{
+			Path: "/metrics", ID: "prometheus", Summary: "Measurements of the node for Prometheus",
+			MediaTypes: []string{"text/plain"},
+			handle:     promhttp.HandlerFor(p.o.Registry, promhttp.HandlerOpts{Registry: p.o.Registry}).ServeHTTP,
+		},
+	}
+}
+
+// reply writes a value as JSON. The ETag is of the content, so that a reload that finds the same figures moves no bytes.
+func reply(w http.ResponseWriter, r *http.Request, v any) {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		panic(err) // the types of replies are ours and can be encoded
+	}
+	send(w, r, "application/json", body.Bytes())
+}
+
+func send(w http.ResponseWriter, r *http.Request, contentType string, body []byte) {
+	sum := sha256.Sum256(body)
+	etag := `W/"` + hex.EncodeToString(sum[:12]) + `"`
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-cache")
+	h.Set("Vary", "Accept")
+	h.Set("ETag", etag)
+	if r.Header.Get("If-None-Match") == etag {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	if r.Method != http.MethodHead {
+		w.Write(body)
+	}
+}
+
+// unavailable is the answer to a fault behind the portal. Its cause goes to the log alone: what an engine says may quote
+// data (I7).
+func (p *Portal) unavailable(w http.ResponseWriter, r *http.Request, what string, err error) {
+	if r.Context().Err() != nil {
+		return // the client went away
+	}
+	p.log.Error("the portal cannot answer", "route", routeOf(r), "error", err)
+	problem(http.StatusServiceUnavailable, codeUnavailable,
+		what+" cannot be read at the moment. Try again shortly; /readyz says what is missing.").write(w)
+}
+
+func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
+	generation := p.o.Flow.Generation()
+	extent, err := p.extent(r.Context())
+	if err != nil {
+		p.unavailable(w, r, "What the county's data covers", err)
+		return
+	}
+	c := County{
+		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
+		Version: p.o.Version, Empty: extent.Empty, Generation: generation,
+	}
+	if !extent.Empty {
+		asOf := extent.AsOf.In(p.zone)
+		c.AsOf, c.FirstMonth, c.LastMonth = &asOf, extent.First.String(), extent.Last.String()
+	}
+	reply(w, r, c)
+}
+
+func (p *Portal) extent(ctx context.Context) (metrics.Extent, error) {
+	return cached(ctx, p.figures, "extent", p.o.Figures.Extent)
+}
+
+func (p *Portal) labelsOf(ctx context.Context) (Labels, error) {
+	return cached(ctx, p.figures, "labels", func(ctx context.Context) (l Labels, err error) {
+		l.Departments, l.Items, err = p.o.Figures.Labels(ctx)
+		return l, err
+	})
+}
+
+func (p *Portal) labels(w http.ResponseWriter, r *http.Request) {
+	l, err := p.labelsOf(r.Context())
+	if err != nil {
+		p.unavailable(w, r, "The names of departments and items", err)
+		return
+	}
+	reply(w, r, Labels{orEmpty(l.Departments), orEmpty(l.Items)})
+}
+
+func (p *Portal) interventions(w http.ResponseWriter, r *http.Request) {
+	list, err := cached(r.Context(), p.figures, "interventions", p.o.Figures.Interventions)
+	if err != nil {
+		p.unavailable(w, r, "The register of interventions", err)
+		return
+	}
+	reply(w, r, orEmpty(list))
+}
+
+func (p *Portal) definitions(w http.ResponseWriter, r *http.Request) {
+	list := []Definition{}
+	for _, d := range p.o.Definitions.All() {
+		list = append(list, definitionOf(d))
+	}
+	reply(w, r, list)
+}
+
+// orEmpty makes a list without entries [] in JSON, not null.
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

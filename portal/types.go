@@ -1,0 +1,105 @@
+package portal
+
+import (
+	"time"
+
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+// Definition describes one metric to readers: what the API shows of a metrics.Definition.
+type Definition struct {
+	Name        string       `json:"name"`
+	Version     int          `json:"version"`
+	Label       metrics.Text `json:"label"`
+	Description metrics.Text `json:"description"`
+	Kind        string       `json:"kind" jsonschema:"enum=ratio,enum=survival"`
+	Unit        string       `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,description=Of value and of p90; a share is between 0 and 1"`
+	Better      string       `json:"better" jsonschema:"enum=up,enum=down"`
+	View        string       `json:"view" jsonschema:"description=Where an analyst finds it in SQL"`
+	Dimensions  []string     `json:"dimensions" jsonschema:"description=What by and the filters may name"`
+	MinimumCell int          `json:"minimum_cell" jsonschema:"description=Groups with fewer units are suppressed"`
+	Beside      string       `json:"beside,omitempty" jsonschema:"description=The metric without which this one must not be read"`
+	Grade       string       `json:"grade,omitempty" jsonschema:"description=Grade of the derived data after GB/T 43697"`
+}
+
+func definitionOf(d *metrics.Definition) Definition {
+	return Definition{
+		Name: d.Name, Version: d.Version, Label: d.Label, Description: d.Description, Kind: d.Kind, Unit: d.Unit, Better: d.Better,
+		View: "metrics." + d.Name, Dimensions: d.DimensionNames(), MinimumCell: d.MinimumCell, Beside: d.Beside, Grade: d.Grade,
+	}
+}
+
+// County is which county this node serves and what its data covers.
+type County struct {
+	Division   string     `json:"division" jsonschema:"description=Six-digit division code after GB/T 2260"`
+	NameZh     string     `json:"name_zh"`
+	NameEn     string     `json:"name_en"`
+	TimeZone   string     `json:"time_zone"`
+	Version    string     `json:"version" jsonschema:"description=Of this program"`
+	AsOf       *time.Time `json:"as_of" jsonschema:"description=The latest time that any case or incident speaks of"`
+	FirstMonth string     `json:"first_month" jsonschema:"description=First month with cases: 2026-07"`
+	LastMonth  string     `json:"last_month" jsonschema:"description=Last complete month"`
+	Empty      bool       `json:"empty" jsonschema:"description=Nothing is loaded yet"`
+	Generation uint64     `json:"generation" jsonschema:"description=Changes with every completed load"`
+}
+
+// Labels names the values of the dimensions department and item.
+type Labels struct {
+	Departments []metrics.Label `json:"departments"`
+	Items       []metrics.Label `json:"items"`
+}
+
+// States of the flow, of a source and of an engine.
+const (
+	Starting = "starting"
+	Running  = "running"
+	Degraded = "degraded" // works, but something needs a person or is being tried again
+	Paused   = "paused"
+	Failed   = "failed"
+	Stopped  = "stopped"
+)
+
+// Status is the health of the flow, from the sources to the warehouse.
+type Status struct {
+	State                 string         `json:"state" jsonschema:"enum=starting,enum=running,enum=degraded,enum=paused,enum=failed,enum=stopped"`
+	Problem               string         `json:"problem,omitempty" jsonschema:"description=What is wrong and what to do; a sentence"`
+	LagMessages           uint64         `json:"lag_messages" jsonschema:"description=Messages on the bus that are not in the warehouse"`
+	LagRows               uint64         `json:"lag_rows" jsonschema:"description=Changes in those messages"`
+	OldestUnloadedSeconds float64        `json:"oldest_unloaded_seconds" jsonschema:"description=Age of the oldest of them"`
+	LastLoadAt            *time.Time     `json:"last_load_at"`
+	LoadedRows            uint64         `json:"loaded_rows"`
+	Quarantined           uint64         `json:"quarantined" jsonschema:"description=Rows that wait in quarantine"`
+	ByOwner               []OwnerStatus  `json:"by_owner" jsonschema:"description=Quarantined rows by who has to mend them"`
+	Sources               []SourceStatus `json:"sources"`
+	Engines               []EngineStatus `json:"engines"`
+	Generation            uint64         `json:"generation" jsonschema:"description=Changes with every completed load; set by the portal"`
+}
+
+// OwnerStatus is how many rows wait in quarantine for one owner.
+type OwnerStatus struct {
+	Department string `json:"department"`
+	OwnerZh    string `json:"owner_zh"`
+	OwnerEn    string `json:"owner_en"`
+	Rows       uint64 `json:"rows"`
+}
+
+// SourceStatus is the state of one source.
+type SourceStatus struct {
+	Name         string     `json:"name"`
+	Kind         string     `json:"kind"`
+	State        string     `json:"state"`
+	LastChangeAt *time.Time `json:"last_change_at"`
+	Problem      string     `json:"problem,omitempty"`
+}
+
+// EngineStatus is the state of an engine or of the disk.
+type EngineStatus struct {
+	Name    string `json:"name"`
+	State   string `json:"state"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Alive is the answer of /healthz and /readyz.
+type Alive struct {
+	Status string `json:"status" jsonschema:"enum=ok"`
+}

@@ -1,0 +1,147 @@
+// What the portal's API answers; /openapi.json describes it.
+
+export interface Text {
+  zh: string;
+  en: string;
+}
+
+export interface County {
+  division: string;
+  name_zh: string;
+  name_en: string;
+  time_zone: string;
+  version: string;
+  as_of: string | null;
+  first_month: string;
+  last_month: string;
+  empty: boolean;
+  generation: number;
+}
+
+export type Unit = "share" | "seconds" | "working_days";
+
+export interface Definition {
+  name: string;
+  version: number;
+  label: Text;
+  description: Text;
+  kind: string;
+  unit: Unit;
+  better: "up" | "down";
+  dimensions: string[];
+  minimum_cell: number;
+  beside?: string;
+}
+
+export type RowState = "ok" | "suppressed" | "not_estimable" | "empty";
+
+export interface Row {
+  key: string;
+  value: number | null;
+  numerator?: number;
+  denominator?: number;
+  p90?: number;
+  count: number;
+  open?: number;
+  closed_only?: number;
+  state: RowState;
+}
+
+export interface Result {
+  metric: string;
+  version: number;
+  by: string;
+  from: string;
+  to: string;
+  as_of: string;
+  rows: Row[];
+}
+
+export interface Label {
+  key: string;
+  zh: string;
+  en: string;
+}
+
+export interface Labels {
+  departments: Label[];
+  items: Label[];
+}
+
+export interface Intervention {
+  name: string;
+  kind: string;
+  title: Text;
+  starts_on: string;
+  department?: string;
+  item?: string;
+  metric?: string;
+  claim?: string;
+}
+
+export interface Flow {
+  state: string;
+  problem?: string;
+  lag_messages: number;
+  lag_rows: number;
+  oldest_unloaded_seconds: number;
+  last_load_at: string | null;
+  loaded_rows: number;
+  quarantined: number;
+  by_owner: { department: string; owner_zh: string; owner_en: string; rows: number }[];
+  sources: { name: string; kind: string; state: string; last_change_at: string | null; problem?: string }[];
+  engines: { name: string; state: string; problem?: string }[];
+  generation: number;
+}
+
+/** A request that the portal could not answer. detail is its sentence, or "" where the portal was not reached at all. */
+export class Failure extends Error {
+  constructor(
+    readonly detail: string,
+    readonly code = detail ? "" : "unreachable",
+  ) {
+    super(detail || code);
+  }
+}
+
+const timeout = 45_000; // a little more than the portal gives itself for one figure
+
+export async function getJSON<T>(url: string, signal: AbortSignal): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]), headers: { Accept: "application/json" } });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Failure("");
+  }
+  if (!response.ok) {
+    const problem: { detail?: string; code?: string } = await response.json().catch(() => ({}));
+    throw new Failure(problem.detail ?? `HTTP ${response.status}`, problem.code);
+  }
+  try {
+    return (await response.json()) as T;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new Failure("");
+  }
+}
+
+export interface MetricQuery {
+  metric: string;
+  by?: "month" | "department" | "item";
+  from: string;
+  to: string;
+  department?: string | undefined;
+  item?: string | undefined;
+}
+
+/** The address of a figure. Parameters come in one order, so that equal questions have equal addresses. */
+export function metricURL(q: MetricQuery): string {
+  const parameters = new URLSearchParams();
+  if (q.by) parameters.set("by", q.by);
+  parameters.set("from", q.from);
+  parameters.set("to", q.to);
+  if (q.department) parameters.set("department", q.department);
+  if (q.item) parameters.set("item", q.item);
+  return `/api/v1/metrics/${encodeURIComponent(q.metric)}?${parameters}`;
+}

@@ -1,0 +1,145 @@
+import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import type { County, Definition, Labels } from "./api";
+import { preferred, translator } from "./catalogue";
+import { PageContext, type Page } from "./context";
+import { baselineOf, offset } from "./logic/compare";
+import { Format } from "./logic/format";
+import { format as formatState, parse, periodOf, type ViewState } from "./logic/state";
+import { Breakdown } from "./parts/breakdown";
+import { Cards, overview } from "./parts/cards";
+import { Controls, Masthead } from "./parts/header";
+import { Empty, Failed, Loading, Stale } from "./parts/states";
+import { Strip } from "./parts/strip";
+import { Trend } from "./parts/trend";
+import { useCounter, useFlow, useRemote, useThrottled } from "./remote";
+
+const whileLoading = 30_000; // ms between readings of the figures while loads complete one after another
+const whileEmpty = 3_000;
+const retryEvery = 10_000;
+const wallTurn = 20_000; // the wall shows the next metric after this
+
+export function App() {
+  const [view, choose] = useView();
+  const palette = useAppearance(view);
+  const language = view.lang ?? preferred(navigator.languages);
+  const pulse = useFlow();
+  const [attempts, retry] = useCounter();
+
+  const [empty, setEmpty] = useState(true);
+  const generation = useThrottled(pulse.flow?.generation ?? 0, empty ? whileEmpty : whileLoading);
+  const version = `${generation}/${pulse.regained}/${attempts}`;
+  const county = useRemote<County>("/api/v1/county", version);
+  const definitions = useRemote<Definition[]>("/api/v1/metrics", String(attempts + pulse.regained));
+  const labels = useRemote<Labels>("/api/v1/labels", version);
+  useEffect(() => setEmpty(county.data?.empty ?? true), [county.data]);
+
+  const zone = county.data?.time_zone ?? "Asia/Shanghai";
+  const format = useMemo(() => new Format(language, translator(language), zone), [language, zone]);
+  const t = format.t;
+  const name = county.data ? (language === "en" ? county.data.name_en || county.data.name_zh : county.data.name_zh) : "shire";
+  useEffect(() => {
+    document.documentElement.lang = language;
+    document.title = `${name} · ${t("app.title")}`;
+  }, [language, name, t]);
+
+  const failure = county.failure ?? definitions.failure ?? labels.failure;
+  const missing = !county.data || !definitions.data || !labels.data;
+  useEffect(() => {
+    if (!failure) return;
+    const timer = setInterval(retry, retryEvery);
+    return () => clearInterval(timer);
+  }, [failure, retry]);
+
+  const page = useMemo<Page | null>(() => {
+    if (!county.data || !definitions.data || !labels.data || county.data.empty) return null;
+    const period = periodOf(view, county.data.last_month);
+    return {
+      county: county.data, definitions: definitions.data, labels: labels.data, view, choose, period,
+      baseline: baselineOf(period, view.compare), offset: offset(period, view.compare), format, version, palette, retry,
+    };
+  }, [county.data, definitions.data, labels.data, view, choose, format, version, palette, retry]);
+  useWallTurns(view, page, choose);
+
+  const wall = view.view === "wall";
+  return (
+    <div class={wall ? "wall" : "plain"}>
+      <a class="skip" href="#main">{t("app.skip")}</a>
+      <Masthead name={name} county={county.data} view={view} choose={choose} format={format} language={language} />
+      <Strip pulse={pulse} format={format} compact={wall} />
+      <Stale pulse={pulse} format={format} figures={!missing && !county.data!.empty} />
+      <main id="main" tabIndex={-1}>
+        {missing ? (
+          failure ? <Failed failure={failure} retry={retry} t={t} /> : <Loading t={t} />
+        ) : page ? (
+          <PageContext.Provider value={page}>
+            {!wall && <Controls />}
+            <Cards />
+            <Trend />
+            <div class="pair">
+              <Breakdown by="department" />
+              <Breakdown by="item" />
+            </div>
+          </PageContext.Provider>
+        ) : (
+          <Empty t={t} />
+        )}
+      </main>
+      <footer class="foot">
+        {county.data?.as_of && <span>{t("app.asOf", { time: format.time(new Date(county.data.as_of)) })}</span>}
+        {county.data && <span>{t("app.version", { version: county.data.version })}</span>}
+        <a href="/openapi.json">{t("app.api")}</a>
+      </footer>
+    </div>
+  );
+}
+
+/** The choices in the address. Back and forward go through them. */
+function useView(): [ViewState, (change: Partial<ViewState>) => void] {
+  const [view, set] = useState(() => parse(location.search));
+  useEffect(() => {
+    const onPop = () => set(parse(location.search));
+    addEventListener("popstate", onPop);
+    return () => removeEventListener("popstate", onPop);
+  }, []);
+  const choose = useCallback((change: Partial<ViewState>) => {
+    const next = { ...parse(location.search), ...change };
+    history.pushState(null, "", location.pathname + formatState(next) + location.hash);
+    set(next);
+  }, []);
+  return [view, choose];
+}
+
+/** Puts the theme on the document and says which palette is in force. The wall is dark unless light is asked for. */
+function useAppearance(view: ViewState): string {
+  const wanted = view.view === "wall" && view.theme === "auto" ? "dark" : view.theme;
+  const [systemDark, setSystemDark] = useState(() => matchMedia("(prefers-color-scheme: dark)").matches);
+  useEffect(() => {
+    const query = matchMedia("(prefers-color-scheme: dark)");
+    const onChange = () => setSystemDark(query.matches);
+    query.addEventListener("change", onChange);
+    return () => query.removeEventListener("change", onChange);
+  }, []);
+  const palette = wanted === "auto" ? (systemDark ? "dark" : "light") : wanted;
+  document.documentElement.dataset.palette = palette; // before the parts render: charts read the colours from it
+  document.documentElement.dataset.view = view.view;
+  return `${palette}/${view.view}`;
+}
+
+/** The wall goes through the metrics by itself; it leaves no trail in the history. */
+function useWallTurns(view: ViewState, page: Page | null, choose: (change: Partial<ViewState>) => void) {
+  const turning = view.view === "wall" && page !== null;
+  const next = page && nextMetric(page);
+  useEffect(() => {
+    if (!turning || !next) return;
+    const timer = setTimeout(() => {
+      history.replaceState(null, "", location.pathname + formatState({ ...view, metric: next }));
+      dispatchEvent(new PopStateEvent("popstate"));
+    }, wallTurn);
+    return () => clearTimeout(timer);
+  }, [turning, next, view, choose]);
+}
+
+function nextMetric(page: Page): string | undefined {
+  const names = overview.filter((name) => page.definitions.some((d) => d.name === name));
+  return names[(names.indexOf(page.view.metric) + 1) % names.length];
+}

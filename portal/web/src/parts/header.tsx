@@ -1,0 +1,117 @@
+import type { County } from "../api";
+import type { Language } from "../catalogue";
+import { nameOf, usePage } from "../context";
+import type { Format } from "../logic/format";
+import { index, months } from "../logic/months";
+import { periodLengths, themes, type Theme, type ViewState } from "../logic/state";
+
+interface MastheadProps {
+  name: string;
+  county: County | null;
+  view: ViewState;
+  choose: (change: Partial<ViewState>) => void;
+  format: Format;
+  language: Language;
+}
+
+export function Masthead({ name, county, view, choose, format, language }: MastheadProps) {
+  const t = format.t;
+  const wall = view.view === "wall";
+  return (
+    <header class="masthead">
+      <div class="title">
+        <h1>
+          {name}
+          <span class="title-what">{t("app.title")}</span>
+        </h1>
+        <p>{t("app.subtitle")}</p>
+      </div>
+      <div class="tools">
+        {wall && county?.as_of && <span class="tools-note">{t("app.asOf", { time: format.time(new Date(county.as_of)) })}</span>}
+        {!wall && (
+          <label class="field">
+            <span class="visually-hidden">{t("control.theme")}</span>
+            <select value={view.theme} onChange={(e) => choose({ theme: e.currentTarget.value as Theme })}>
+              {themes.map((theme) => <option key={theme} value={theme}>{t(`control.theme.${theme}`)}</option>)}
+            </select>
+          </label>
+        )}
+        {!wall && (
+          <button type="button" class="quiet" lang={language === "en" ? "zh-CN" : "en"} aria-label={t("control.languageLabel")} onClick={() => choose({ lang: language === "en" ? "zh-CN" : "en" })}>
+            {t("control.language")}
+          </button>
+        )}
+        <button type="button" class="quiet" onClick={() => choose({ view: wall ? "page" : "wall" })}>
+          {t(wall ? "control.wallLeave" : "control.wall")}
+        </button>
+      </div>
+    </header>
+  );
+}
+
+/** Period, baseline and filters. */
+export function Controls() {
+  const { county, view, choose, period, baseline, format } = usePage();
+  const t = format.t;
+  // The last months with a baseline's worth of data before them are of interest; the first ones are not.
+  const ends = months({ from: county.first_month, to: county.last_month }).reverse();
+  const end = ends.includes(period.to) ? period.to : county.last_month;
+  return (
+    <div class="controls">
+      <fieldset class="choice">
+        <legend>{t("control.period")}</legend>
+        <div class="segments">
+          {periodLengths.map((n) => (
+            <button key={n} type="button" aria-pressed={view.months === n} onClick={() => choose({ months: n })}>{t("control.months", { n })}</button>
+          ))}
+        </div>
+        <label class="field">
+          <span>{t("control.ending")}</span>
+          <select value={end} onChange={(e) => choose({ end: index(e.currentTarget.value) === index(county.last_month) ? null : e.currentTarget.value })}>
+            {ends.map((month) => <option key={month} value={month}>{format.month(month)}</option>)}
+          </select>
+        </label>
+      </fieldset>
+      <fieldset class="choice">
+        <legend>{t("control.compare")}</legend>
+        <div class="segments">
+          {(["year", "preceding"] as const).map((c) => (
+            <button key={c} type="button" aria-pressed={view.compare === c} onClick={() => choose({ compare: c })}>{t(`control.compare.${c}`)}</button>
+          ))}
+        </div>
+      </fieldset>
+      <p class="spans">
+        <span><i class="key key-current" />{format.range(period.from, period.to)}</span>
+        <span><i class="key key-baseline" />{format.range(baseline.from, baseline.to)}</span>
+      </p>
+      <Filters />
+    </div>
+  );
+}
+
+function Filters() {
+  const page = usePage();
+  const { view, choose, format } = page;
+  const t = format.t;
+  const chosen = (["department", "item"] as const).filter((d) => view[d] !== "");
+  if (chosen.length === 0) return null;
+  return (
+    <ul class="chips" aria-label={t("control.filters")}>
+      {chosen.map((dimension) => {
+        const name = nameOf(page, dimension, view[dimension]);
+        return (
+          <li key={dimension}>
+            <button type="button" aria-label={t("control.remove", { name })} onClick={() => choose({ [dimension]: "" })}>
+              <span class="chip-what">{t(`control.${dimension}`)}</span>
+              {name}
+              <span class="chip-x" aria-hidden="true">×</span>
+            </button>
+          </li>
+        );
+      })}
+      {chosen.length > 1 && (
+        <li><button type="button" class="quiet" onClick={() => choose({ department: "", item: "" })}>{t("control.clear")}</button></li>
+      )}
+    </ul>
+  );
+}

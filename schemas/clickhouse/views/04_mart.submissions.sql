@@ -1,0 +1,77 @@
+-- A paper is asked for again when somebody hands in a document that they had handed in before and that was still valid on
+-- that day in the county. Who they are: the submission's own person and organisation, else those of its case. Only
+-- documents that came more than once are sorted by time; most come once.
+CREATE OR REPLACE VIEW mart.submissions
+(
+    record UUID COMMENT 'the record: the same in every load',
+    dataset LowCardinality(String) COMMENT 'dataset it belongs to',
+    source LowCardinality(String) COMMENT 'source that delivered it',
+    source_department LowCardinality(String) COMMENT 'department whose dataset it is (数源部门)',
+    source_time Nullable(DateTime64(6, 'UTC')) COMMENT 'when the source says it was written',
+    case_number String COMMENT 'case number (办件编号)',
+    person_id UUID COMMENT 'person it belongs to, as a pseudonym: its own, else that of its case; zero when none',
+    organisation_id UUID COMMENT 'organisation it belongs to, as a pseudonym: its own, else that of its case; zero when none',
+    department LowCardinality(String) COMMENT 'department that asked for it',
+    item_code LowCardinality(String) COMMENT 'service item of its case (实施编码); empty when the case is not known',
+    material_code LowCardinality(String) COMMENT 'kind of material, county-wide (材料编码)',
+    material_name LowCardinality(String) COMMENT 'name of the material (材料名称)',
+    issuer LowCardinality(String) COMMENT 'department that issues this material (出具部门)',
+    document String COMMENT 'pseudonym of the document''s number and edition: the same while it is unchanged; empty when not known',
+    submitted_at Nullable(DateTime64(6, 'UTC')) COMMENT 'handed in (提交时间)',
+    valid_from Nullable(Date32) COMMENT 'document valid from (有效期起)',
+    valid_until Nullable(Date32) COMMENT 'document valid until, inclusive (有效期止); NULL when it does not expire',
+    method LowCardinality(String) COMMENT 'paper, upload, or shared when met from shared data (提交方式)',
+    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same document, still valid, had been handed in before: to this department, else to another; empty when not (重复提交)'
+)
+DEFINER = `{definer}` SQL SECURITY DEFINER
+AS WITH
+    toUUID('00000000-0000-0000-0000-000000000000') AS nobody,
+    toDate32('2299-12-31') AS forever,
+    applicants AS
+    (
+        SELECT case_number, max(person_id) AS person, max(organisation_id) AS organisation, max(item_code) AS item
+        FROM store.cases FINAL
+        GROUP BY case_number
+    ),
+    handed_in AS
+    (
+        SELECT *, sipHash128(material_code, document) AS paper
+        FROM store.submissions FINAL
+        WHERE method != 'shared' AND document != '' AND submitted_at IS NOT NULL
+    ),
+    -- By person and by organisation: a paper of a firm comes back whoever carries it.
+    carried AS
+    (
+        SELECT
+            h.record_id AS record, h.department AS department, paper,
+            assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS day, ifNull(h.valid_until, forever) AS until,
+            arrayJoin(arrayFilter(id -> id != nobody, [
+                if(h.person_id = nobody, a.person, h.person_id),
+                if(h.organisation_id = nobody, a.organisation, h.organisation_id)])) AS party
+        FROM handed_in AS h
+        LEFT JOIN applicants AS a ON h.case_number = a.case_number
+        WHERE paper IN (SELECT paper FROM handed_in GROUP BY paper HAVING count() > 1)
+    ),
+    repeats AS
+    (
+        SELECT record, if(max(until_here >= day), 'same_department', 'across_departments') AS scope
+        FROM
+        (
+            SELECT record, day,
+                max(until) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_anywhere,
+                max(until) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_here
+            FROM carried
+        )
+        WHERE until_anywhere >= day
+        GROUP BY record
+    )
+SELECT
+    s.record_id AS record, dataset, source, source_department, source_time, s.case_number AS case_number,
+    if(s.person_id = nobody, a.person, s.person_id) AS person_id,
+    if(s.organisation_id = nobody, a.organisation, s.organisation_id) AS organisation_id,
+    s.department AS department, a.item AS item_code, material_code, material_name, issuer, document,
+    submitted_at, valid_from, valid_until, method, r.scope AS repeat
+FROM store.submissions AS s FINAL
+LEFT JOIN applicants AS a ON s.case_number = a.case_number
+LEFT JOIN repeats AS r ON s.record_id = r.record
+COMMENT 'papers that were asked for, as they stand now, and which of them the county had been given before (材料)'

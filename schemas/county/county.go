@@ -1,0 +1,120 @@
+// Package county defines county.yaml: which county this node serves, on which engines, from which sources.
+package county
+
+import (
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/shirecounty/shire/schemas/contract"
+)
+
+// Config is county.yaml.
+type Config struct {
+	County      County                   `yaml:"county" json:"county" jsonschema:"required"`
+	Contracts   string                   `yaml:"contracts" json:"contracts" jsonschema:"required,description=Folder with the dataset contracts (*.yaml); relative to this file"`
+	Calendars   string                   `yaml:"calendars,omitempty" json:"calendars,omitempty" jsonschema:"description=Folder with working-calendar files that override the national ones"`
+	Engines     Engines                  `yaml:"engines,omitempty" json:"engines,omitempty"`
+	Departments map[string]contract.Text `yaml:"departments,omitempty" json:"departments,omitempty" jsonschema:"description=Names of the departments whose codes the data uses"`
+	Sources     []Source                 `yaml:"sources" json:"sources" jsonschema:"required"`
+	Flow        Flow                     `yaml:"flow,omitempty" json:"flow,omitempty"`
+	Portal      Portal                   `yaml:"portal,omitempty" json:"portal,omitempty"`
+	Pseudonyms  Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
+
+	File string `yaml:"-" json:"-"` // where it was read from; relative paths are relative to its folder
+}
+
+// County names the county that this node serves (县).
+type County struct {
+	Division string `yaml:"division" json:"division" jsonschema:"required,pattern=^[0-9]{6}$,description=Six-digit division code, GB/T 2260"`
+	NameZh   string `yaml:"name_zh" json:"name_zh" jsonschema:"required"`
+	NameEn   string `yaml:"name_en" json:"name_en"`
+	TimeZone string `yaml:"time_zone,omitempty" json:"time_zone,omitempty" jsonschema:"default=Asia/Shanghai"`
+}
+
+// Engines says where the bus and the warehouse run; both are embedded unless an address is given.
+type Engines struct {
+	NATS       NATS       `yaml:"nats,omitempty" json:"nats,omitempty"`
+	ClickHouse ClickHouse `yaml:"clickhouse,omitempty" json:"clickhouse,omitempty"`
+	MinFree    Bytes      `yaml:"min_free_disk,omitempty" json:"min_free_disk,omitempty" jsonschema:"description=The embedded engines refuse to write when less is free"`
+}
+
+// NATS is the message bus.
+type NATS struct {
+	Address     string `yaml:"address,omitempty" json:"address,omitempty" jsonschema:"description=nats://host:port or tls://host:port of an external server; embedded when absent"`
+	User        string `yaml:"user,omitempty" json:"user,omitempty"`
+	Password    Secret `yaml:"password,omitempty" json:"password,omitempty"`
+	Credentials string `yaml:"credentials,omitempty" json:"credentials,omitempty" jsonschema:"description=A .creds file"`
+	TLS         TLS    `yaml:"tls,omitempty" json:"tls,omitempty"`
+	Replicas    int    `yaml:"replicas,omitempty" json:"replicas,omitempty" jsonschema:"minimum=1,maximum=5"`
+	Port        int    `yaml:"port,omitempty" json:"port,omitempty" jsonschema:"description=Port of the embedded server on loopback; any free one when absent"`
+	Sync        string `yaml:"sync,omitempty" json:"sync,omitempty" jsonschema:"description=always or how often the embedded server writes through to the disk"`
+}
+
+// ClickHouse is the warehouse.
+type ClickHouse struct {
+	Address         string `yaml:"address,omitempty" json:"address,omitempty" jsonschema:"description=host:port of the native protocol of an external server; embedded when absent"`
+	User            string `yaml:"user,omitempty" json:"user,omitempty"`
+	Password        Secret `yaml:"password,omitempty" json:"password,omitempty"`
+	AnalystUser     string `yaml:"analyst_user,omitempty" json:"analyst_user,omitempty" jsonschema:"description=User that figures and shire sql read as; shire_analyst when absent"`
+	AnalystPassword Secret `yaml:"analyst_password,omitempty" json:"analyst_password,omitempty"`
+	TLS             TLS    `yaml:"tls,omitempty" json:"tls,omitempty"`
+	NativePort      int    `yaml:"native_port,omitempty" json:"native_port,omitempty" jsonschema:"description=Port of the embedded server on loopback; any free one when absent"`
+	HTTPPort        int    `yaml:"http_port,omitempty" json:"http_port,omitempty"`
+	MaxMemory       Bytes  `yaml:"max_memory,omitempty" json:"max_memory,omitempty"`
+}
+
+// TLS of a connection to an external engine.
+type TLS struct {
+	Enabled bool   `yaml:"enabled,omitempty" json:"enabled,omitempty"`
+	CA      string `yaml:"ca,omitempty" json:"ca,omitempty" jsonschema:"description=PEM file of the authority; the system's when absent"`
+	Cert    string `yaml:"cert,omitempty" json:"cert,omitempty"`
+	Key     string `yaml:"key,omitempty" json:"key,omitempty"`
+}
+
+// Source is one department system that a connector reads.
+type Source struct {
+	Name     string         `yaml:"name" json:"name" jsonschema:"required"`
+	Kind     string         `yaml:"kind" json:"kind" jsonschema:"required,description=Kind of connector: file"`
+	Datasets []string       `yaml:"datasets" json:"datasets" jsonschema:"required,description=Datasets that it delivers; each dataset has one source"`
+	With     map[string]any `yaml:"with,omitempty" json:"with,omitempty" jsonschema:"description=Settings of the connector"`
+
+	Path string `yaml:"-" json:"-"` // YAML path of this source, for messages
+}
+
+// Flow bounds the pipeline's buffers (I10).
+type Flow struct {
+	PackRows   int      `yaml:"pack_rows,omitempty" json:"pack_rows,omitempty" jsonschema:"description=Most changes in one message"`
+	PackBytes  Bytes    `yaml:"pack_bytes,omitempty" json:"pack_bytes,omitempty" jsonschema:"description=Most bytes in one message"`
+	PackLinger Duration `yaml:"pack_linger,omitempty" json:"pack_linger,omitempty" jsonschema:"description=Longest wait before a message that is not full is sent"`
+	LoadRows   int      `yaml:"load_rows,omitempty" json:"load_rows,omitempty" jsonschema:"description=Most changes in one load"`
+	LoadBytes  Bytes    `yaml:"load_bytes,omitempty" json:"load_bytes,omitempty"`
+	LoadAge    Duration `yaml:"load_age,omitempty" json:"load_age,omitempty" jsonschema:"description=Longest wait before a load that is not full is made"`
+}
+
+// Portal is the HTTP listener.
+type Portal struct {
+	Listen string `yaml:"listen,omitempty" json:"listen,omitempty" jsonschema:"default=127.0.0.1:8080"`
+}
+
+// Pseudonyms are keyed hashes; nodes that shall give the same ones share the key.
+type Pseudonyms struct {
+	Key Secret `yaml:"key,omitempty" json:"key,omitempty" jsonschema:"description=At least 32 characters; generated into the data directory when absent"`
+}
+
+// Duration is a time.Duration written as 5s, 200ms, 2m.
+type Duration time.Duration
+
+// UnmarshalYAML reads "5s".
+func (d *Duration) UnmarshalYAML(data []byte) error {
+	var s string
+	if err := yaml.Unmarshal(data, &s); err != nil {
+		return err
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v <= 0 {
+		return errDuration
+	}
+	*d = Duration(v)
+	return nil
+}

@@ -1,0 +1,187 @@
+package county
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/document"
+)
+
+// Load reads county.yaml, fills in the defaults and proves it, then reads the contracts that it points to.
+// kinds are the kinds of connectors that exist. The error is document.Problems with every mistake.
+func Load(file string, kinds []string) (*Config, contract.Set, error) {
+	return load(file, kinds, os.LookupEnv)
+}
+
+func load(file string, kinds []string, env func(string) (string, bool)) (*Config, contract.Set, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, document.Problems{{File: file, Message: "cannot be read", Do: "give the path of your county.yaml with -c"}}
+	}
+	c := &Config{File: file}
+	plain, err := plainSecrets(file, text)
+	if err != nil {
+		return nil, nil, err
+	}
+	doc, err := document.ParseWithEnv(file, text, c, env)
+	if err != nil {
+		return nil, nil, err
+	}
+	problems := plain
+	fail := func(path, do, format string, args ...any) {
+		problems = append(problems, doc.At(path, fmt.Sprintf(format, args...), do))
+	}
+	c.defaults()
+	c.prove(fail, kinds)
+	set, err := contract.LoadDir(c.Contracts, c.County.TimeZone)
+	if err != nil {
+		return nil, nil, append(problems, err.(document.Problems)...)
+	}
+	c.proveDatasets(fail, set)
+	if err := problems.OrNil(); err != nil {
+		return nil, nil, err
+	}
+	return c, set, nil
+}
+
+func (c *Config) defaults() {
+	orDefault(&c.County.TimeZone, "Asia/Shanghai")
+	orDefault(&c.Contracts, "contracts")
+	orDefault(&c.Portal.Listen, "127.0.0.1:8080")
+	orDefault(&c.Engines.NATS.Replicas, 1)
+	orDefault(&c.Engines.ClickHouse.MaxMemory, 2<<30)
+	orDefault(&c.Engines.MinFree, 1<<30)
+	orDefault(&c.Flow.PackRows, 4096)
+	orDefault(&c.Flow.PackBytes, 1<<20)
+	orDefault(&c.Flow.PackLinger, Duration(50*time.Millisecond))
+	orDefault(&c.Flow.LoadRows, 100_000)
+	orDefault(&c.Flow.LoadBytes, 32<<20)
+	orDefault(&c.Flow.LoadAge, Duration(time.Second))
+	c.Contracts = c.Resolve(c.Contracts)
+	if c.Calendars != "" {
+		c.Calendars = c.Resolve(c.Calendars)
+	}
+	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Pseudonyms.Key} {
+		if path, isFile := strings.CutPrefix(string(*secret), "file:"); isFile {
+			*secret = Secret("file:" + c.Resolve(path))
+		}
+	}
+	for i := range c.Sources {
+		c.Sources[i].Path = fmt.Sprintf("$.sources[%d]", i)
+	}
+}
+
+// Resolve makes a path of county.yaml relative to the folder county.yaml stands in.
+func (c *Config) Resolve(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(c.File), path)
+}
+
+func orDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+var (
+	divisionShape = regexp.MustCompile(`^[0-9]{6}$`)
+	sourceShape   = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
+)
+
+func (c *Config) prove(fail func(path, do, format string, args ...any), kinds []string) {
+	if !divisionShape.MatchString(c.County.Division) {
+		fail("$.county.division", "write the six digits of GB/T 2260, in quotes", "%q is not a division code", c.County.Division)
+	}
+	if c.County.NameZh == "" {
+		fail("$.county", "write name_zh:", "the county has no name")
+	}
+	if _, err := time.LoadLocation(c.County.TimeZone); err != nil {
+		fail("$.county.time_zone", "write a name such as Asia/Shanghai", "time zone %q is not known", c.County.TimeZone)
+	}
+	if _, _, err := net.SplitHostPort(c.Portal.Listen); err != nil {
+		fail("$.portal.listen", "write host:port, such as 127.0.0.1:8080", "%q is not an address to listen on", c.Portal.Listen)
+	}
+	if ch := c.Engines.ClickHouse; ch.Address != "" && (ch.User == "" || ch.AnalystPassword == "") {
+		fail("$.engines.clickhouse", "give user and password of the loading user, and analyst_password; shire doctor --access prints the statements that make both",
+			"an external ClickHouse needs the users that Shire works as")
+	}
+	if s := c.Engines.NATS.Sync; s != "" && s != "always" {
+		if d, err := time.ParseDuration(s); err != nil || d <= 0 {
+			fail("$.engines.nats.sync", "write always, or a duration such as 2m", "%q does not say how often to write through", s)
+		}
+	}
+	if c.Flow.PackRows > 1<<16 {
+		fail("$.flow.pack_rows", "write at most 65536", "%d changes do not fit in one message", c.Flow.PackRows)
+	}
+	if c.Flow.PackBytes > 4<<20 {
+		fail("$.flow.pack_bytes", "write at most 4MiB", "a message is limited to 8 MiB, so packing stops at half of that")
+	}
+	names := map[string]bool{}
+	for _, s := range c.Sources {
+		if !sourceShape.MatchString(s.Name) {
+			fail(s.Path+".name", "use lower-case letters, digits and _", "source %q is not a name", s.Name)
+		}
+		if names[s.Name] {
+			fail(s.Path+".name", "rename one of them", "source %s stands twice", s.Name)
+		}
+		names[s.Name] = true
+		if !slices.Contains(kinds, s.Kind) {
+			fail(s.Path+".kind", document.DidYouMean(s.Kind, kinds), "source %s is of kind %q, which is not known", s.Name, s.Kind)
+		}
+		if len(s.Datasets) == 0 {
+			fail(s.Path, "list them in datasets:", "source %s delivers no dataset", s.Name)
+		}
+	}
+}
+
+// proveDatasets checks that each delivered dataset has a contract and one source: the position at which a
+// connector resumes is the last message of the dataset's subject (I2), which two sources would mix.
+func (c *Config) proveDatasets(fail func(path, do, format string, args ...any), set contract.Set) {
+	owner := map[string]string{}
+	for _, s := range c.Sources {
+		for i, name := range s.Datasets {
+			path := fmt.Sprintf("%s.datasets[%d]", s.Path, i)
+			if _, ok := set[name]; !ok {
+				fail(path, document.DidYouMean(name, slices.Collect(maps.Keys(set))), "dataset %q has no contract", name)
+			}
+			if other, twice := owner[name]; twice {
+				fail(path, "deliver it by one of them", "dataset %s comes from source %s too", name, other)
+			}
+			owner[name] = s.Name
+		}
+	}
+}
+
+// plainSecrets finds secrets that stand in the file in the clear.
+func plainSecrets(file string, text []byte) (document.Problems, error) {
+	c := &Config{}
+	doc, err := document.Parse(file, text, c)
+	if err != nil {
+		return nil, err
+	}
+	var problems document.Problems
+	for path, secret := range map[string]Secret{
+		"$.engines.nats.password":               c.Engines.NATS.Password,
+		"$.engines.clickhouse.password":         c.Engines.ClickHouse.Password,
+		"$.engines.clickhouse.analyst_password": c.Engines.ClickHouse.AnalystPassword,
+		"$.pseudonyms.key":                      c.Pseudonyms.Key,
+	} {
+		s := string(secret)
+		if s == "" || strings.HasPrefix(s, "file:") || (strings.HasPrefix(s, "${") && strings.HasSuffix(s, "}")) {
+			continue
+		}
+		problems = append(problems, doc.At(path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret"))
+	}
+	return problems, nil
+}
