@@ -57,6 +57,7 @@ type Event struct {
 	Unit    string `json:"unit,omitempty"`   // a file, a table
 	Problem string `json:"problem"`          // stable code: header_without_key, unknown_encoding ...
 	Message string `json:"message"`          // a sentence: what happened, what to do
+	Notice  bool   `json:"notice,omitempty"` // worth a look, but nothing was left unread
 	Solved  bool   `json:"solved,omitempty"` // the problem of this unit is gone
 }
 

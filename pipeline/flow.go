@@ -131,6 +131,7 @@ func (f *Flow) decideAndLoad(ctx context.Context, s *span) error {
 	if err := s.resolve(ctx, f.opt.Resolver, nil); err != nil {
 		return err
 	}
+	s.Calendar = f.opt.Calendar.Years()
 	// I3: the range, and what was decided for it, is on the bus before anything is loaded.
 	if err := f.loads.Record(ctx, &s.Range); err != nil {
 		return err
@@ -147,10 +148,13 @@ func (f *Flow) replay(ctx context.Context, r *bus.Range) error {
 		return err
 	}
 	defer reader.Close()
-	plans := f.planner(r.Contracts)
+	plans := f.planner(r)
 	s := newSpan()
 	for s.Last < r.Last {
 		msg, err := reader.Next(ctx, 30*time.Second)
+		if errors.Is(err, bus.ErrIdle) {
+			return fmt.Errorf("message %d does not come: %w", r.Last, err)
+		}
 		if err != nil {
 			return err
 		}
@@ -161,9 +165,12 @@ func (f *Flow) replay(ctx context.Context, r *bus.Range) error {
 			return err
 		}
 	}
-	decisions := r.Decisions
+	// I3: fewer messages than were recorded would be other rows under the same token.
+	if s.First != r.First || s.Messages != r.Messages || s.Rows != r.Rows {
+		return fmt.Errorf("%d messages with %d changes were recorded, and the bus now holds %d with %d: %w", r.Messages, r.Rows, s.Messages, s.Rows, bus.ErrExpired)
+	}
 	s.Range = *r
-	if err := s.resolve(ctx, f.opt.Resolver, decisions); err != nil {
+	if err := s.resolve(ctx, f.opt.Resolver, r.Decisions); err != nil {
 		return err
 	}
 	return f.load(ctx, s)

@@ -4,16 +4,19 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 
+	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/normalise"
 	"github.com/shirecounty/shire/schemas/contract"
 )
 
 // planner keeps the plans of the contracts that ranges are read with. It is not safe for concurrent use.
 type planner struct {
-	flow   *Flow
-	pinned map[string]string // dataset -> hash of the contract that a recorded range was made with; nil for new ranges
-	ready  map[string]ready
+	flow     *Flow
+	calendar normalise.Calendar
+	pinned   *bus.Range // a recorded range that is read again; nil for new ranges
+	ready    map[string]ready
 }
 
 type ready struct {
@@ -21,9 +24,19 @@ type ready struct {
 	contract *contract.Dataset
 }
 
-func (f *Flow) planner(pinned map[string]string) *planner {
-	return &planner{flow: f, pinned: pinned, ready: map[string]ready{}}
+func (f *Flow) planner(pinned *bus.Range) *planner {
+	p := &planner{flow: f, calendar: f.opt.Calendar, pinned: pinned, ready: map[string]ready{}}
+	if pinned != nil {
+		// I3: a year that was published since would let rows pass that the range put into quarantine.
+		p.calendar = years(pinned.Calendar)
+	}
+	return p
 }
+
+// years is the working calendar as a range was recorded with it.
+type years []int
+
+func (y years) Published(year int) bool { return slices.Contains(y, year) }
 
 // plan is the plan for a dataset; nil when it has no contract.
 func (p *planner) plan(ctx context.Context, dataset string) (*normalise.Plan, *contract.Dataset, error) {
@@ -32,7 +45,7 @@ func (p *planner) plan(ctx context.Context, dataset string) (*normalise.Plan, *c
 	}
 	c, ok := p.flow.opt.Contracts[dataset]
 	if p.pinned != nil {
-		hash, was := p.pinned[dataset]
+		hash, was := p.pinned.Contracts[dataset]
 		if !was {
 			// There was no contract when the range was recorded, so there is none now (I3).
 			p.ready[dataset] = ready{}
@@ -51,7 +64,7 @@ func (p *planner) plan(ctx context.Context, dataset string) (*normalise.Plan, *c
 		p.ready[dataset] = ready{}
 		return nil, nil, nil
 	}
-	plan, err := normalise.Compile(c, p.flow.opt.Hasher.Clone(), p.flow.opt.Calendar)
+	plan, err := normalise.Compile(c, p.flow.opt.Hasher.Clone(), p.calendar)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +20,8 @@ import (
 // hold writes down what a message means for the quarantine: rows that are refused wait in it, rows that come
 // back and are good are released, rows that are given up are dropped (I5).
 func (s *span) hold(p *part) {
-	if reason := p.message.Header.Get(bus.HeaderDrop); reason != "" {
+	if p.drops() {
+		reason := p.message.Header.Get(bus.HeaderDrop)
 		for i := range p.batch.Len() {
 			s.held = append(s.held, heldRow(p, i, normalise.Rejection{Row: i, Code: "dropped"}, "dropped", reason))
 		}
@@ -69,40 +69,36 @@ func (s *span) waiting() int {
 // quarantine publishes the bytes of refused rows to the quarantine's own stream, one message for each dataset
 // of the range. The message names the range, so that a replay knows that it was published (I2, I3).
 func (f *Flow) quarantine(ctx context.Context, s *span) error {
-	builders := map[string]*change.Builder{}
-	subjects := map[string]string{}
 	for n, p := range s.parts {
-		if p.message.IsRetry() {
+		if p.batch.Retried() {
 			continue // its bytes are waiting there already
 		}
+		var b *change.Builder // of the part: another may have other columns
 		for _, r := range p.result.Rejected {
-			// Parts may have different columns; those of one part share a builder.
-			id := fmt.Sprintf("%s/%06d", p.batch.Dataset, n)
-			b := builders[id]
 			if b == nil {
 				b = change.NewBuilder(p.batch.Source, p.batch.Department, p.batch.Dataset, p.batch.Unit, p.batch.Columns())
 				defer b.Release()
-				builders[id] = b
-				subjects[id] = f.opt.Bus.QuarantineSubject(p.batch.Department, p.batch.Dataset)
 			}
 			b.AppendFrom(changeAt(p.batch, r.Row), p.batch.Version(p.message.Sequence, r.Row))
 		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(builders)) {
-		if err := f.publishRefused(ctx, s, subjects[id], id[strings.LastIndex(id, "/")+1:], builders[id].Build()); err != nil {
-			return err
+		if b != nil {
+			if err := f.publishRefused(ctx, s, n, b.Build()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (f *Flow) publishRefused(ctx context.Context, s *span, subject, part string, b *change.Batch) error {
+// publishRefused publishes the refused rows of one part. Parts come in the order of their messages, so the newest
+// message of a subject says which of them are there.
+func (f *Flow) publishRefused(ctx context.Context, s *span, part int, b *change.Batch) error {
 	defer b.Record.Release()
-	w, err := f.opt.Bus.QuarantineWriter(ctx, subject)
+	w, err := f.opt.Bus.QuarantineWriter(ctx, f.opt.Bus.QuarantineSubject(b.Department, b.Dataset))
 	if err != nil {
 		return err
 	}
-	mark := fmt.Sprintf("%020d-%020d/%s", s.First, s.Last, part)
+	mark := fmt.Sprintf("%020d-%020d/%06d", s.First, s.Last, part)
 	if _, header := w.Last(); header.Get(bus.HeaderRange) >= mark {
 		return nil // published before the process was stopped
 	}
@@ -132,25 +128,41 @@ func changeAt(b *change.Batch, i int) change.Change {
 // Requeue sends rows from quarantine through the flow again, or, with a reason to drop them, gives them up. It
 // returns the bus sequence behind which both is settled. versions are grouped by dataset.
 func Requeue(ctx context.Context, b *bus.Bus, rows []warehouse.Waiting, drop string) (uint64, error) {
+	given := drop != ""
+	if drop = strings.Join(strings.Fields(drop), " "); given && drop == "" {
+		// A header keeps neither line breaks nor outer blanks: without a reason, the rows would be retried.
+		return 0, errors.New("rows are given up for a reason: write it in words")
+	}
 	var last uint64
 	for _, group := range bySequence(rows) {
 		batch, err := original(ctx, b, group[0])
 		if err != nil {
 			return 0, err
 		}
-		builder := change.NewBuilder(batch.Source, batch.Department, batch.Dataset, batch.Unit, batch.Columns())
-		for _, r := range group {
-			builder.AppendFrom(changeAt(batch, rowIn(batch, r)), r.Version)
-		}
-		sequence, err := publishRetry(ctx, b, builder.Build(), drop)
-		builder.Release()
+		again, err := choose(batch, group)
 		batch.Record.Release()
 		if err != nil {
 			return 0, err
 		}
-		last = sequence
+		if last, err = publishRetry(ctx, b, again, drop); err != nil {
+			return 0, err
+		}
 	}
 	return last, nil
+}
+
+// choose is a batch with the given rows of another, each with the version that it first had.
+func choose(batch *change.Batch, rows []warehouse.Waiting) (*change.Batch, error) {
+	builder := change.NewBuilder(batch.Source, batch.Department, batch.Dataset, batch.Unit, batch.Columns())
+	defer builder.Release()
+	for _, r := range rows {
+		i, err := rowIn(batch, r)
+		if err != nil {
+			return nil, err
+		}
+		builder.AppendFrom(changeAt(batch, i), r.Version)
+	}
+	return builder.Build(), nil
 }
 
 func publishRetry(ctx context.Context, b *bus.Bus, batch *change.Batch, drop string) (uint64, error) {
@@ -202,7 +214,11 @@ func Original(ctx context.Context, b *bus.Bus, r warehouse.Waiting) (change.Chan
 		return change.Change{}, nil, err
 	}
 	defer batch.Record.Release()
-	c := changeAt(batch, rowIn(batch, r))
+	i, err := rowIn(batch, r)
+	if err != nil {
+		return change.Change{}, nil, err
+	}
+	c := changeAt(batch, i)
 	for i := range c.Values { // the batch is released, its memory may go
 		c.Values[i] = strings.Clone(c.Values[i])
 	}
@@ -212,11 +228,10 @@ func Original(ctx context.Context, b *bus.Bus, r warehouse.Waiting) (change.Chan
 func original(ctx context.Context, b *bus.Bus, r warehouse.Waiting) (*change.Batch, error) {
 	msg, err := b.Get(ctx, change.SequenceOf(r.Version))
 	if err == nil {
-		batch, err := change.Decode(msg.Data)
-		if err != nil {
-			return unreadable(msg), nil
+		if batch := read(msg); batch != nil {
+			return batch, nil
 		}
-		return batch, nil
+		return unreadable(msg), nil
 	}
 	if !errors.Is(err, bus.ErrExpired) {
 		return nil, err
@@ -258,11 +273,13 @@ func findRefused(ctx context.Context, b *bus.Bus, r warehouse.Waiting) (*change.
 }
 
 // rowIn is the place of a quarantined row in the batch that original found.
-func rowIn(batch *change.Batch, r warehouse.Waiting) int {
-	for i := range batch.Len() {
-		if batch.Version(change.SequenceOf(r.Version), i) == r.Version {
-			return i
+func rowIn(batch *change.Batch, r warehouse.Waiting) (int, error) {
+	if batch.Dataset == r.Dataset {
+		for i := range batch.Len() {
+			if batch.Version(change.SequenceOf(r.Version), i) == r.Version {
+				return i, nil
+			}
 		}
 	}
-	return 0
+	return 0, fmt.Errorf("message %d does not hold row %d of %s that quarantine speaks of; is this the bus that the warehouse was loaded from?", change.SequenceOf(r.Version), r.Row, r.Dataset)
 }

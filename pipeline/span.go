@@ -69,7 +69,8 @@ func (f *Flow) collect(ctx context.Context, reader *bus.Reader, plans *planner) 
 			}
 		}
 		reason, full := f.opt.Limits.Full(s.Rows, s.Bytes, time.Since(s.began))
-		if t := f.target.Load(); !full && t > 0 && s.Last >= t {
+		// The range that holds the target, and no later one: else every message after a Drain would be a load.
+		if t := f.target.Load(); !full && s.First <= t && t <= s.Last {
 			reason, full = columnar.ByEnd, true
 		}
 		if full {
@@ -86,10 +87,10 @@ func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *
 	}
 	s.Messages++
 	s.Last = msg.Sequence
-	batch, err := change.Decode(msg.Data)
-	if err != nil {
-		// Somebody published what is no change batch. It is kept whole, where a person can look at it (I4).
-		log.Warn("a message is not a change batch and goes to quarantine", "sequence", msg.Sequence, "subject", msg.Subject)
+	batch := read(msg)
+	if batch == nil {
+		// Somebody published what is no change batch of this subject. It waits where a person can look at it (I4).
+		log.Warn("a message is not a change batch of its subject and goes to quarantine", "sequence", msg.Sequence, "subject", msg.Subject)
 		batch = unreadable(msg)
 	}
 	p := &part{message: msg, batch: batch}
@@ -100,18 +101,19 @@ func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *
 	if err != nil {
 		return err
 	}
-	switch {
-	case msg.Header.Get(bus.HeaderDrop) != "":
-		p.contract = c
-		p.result = &normalise.Result{}
-	case plan == nil:
-		p.result = &normalise.Result{}
-		for i := range batch.Len() {
-			p.result.Rejected = append(p.result.Rejected, normalise.Rejection{Row: i, Code: "no_contract", Message: "the dataset has no contract; write one, then retry"})
-		}
-	default:
+	if c != nil {
 		p.contract = c
 		s.Contracts[c.Name] = c.Hash
+	}
+	switch {
+	case p.drops():
+		p.result = &normalise.Result{}
+	case plan == nil:
+		p.refuse("no_contract", "the dataset has no contract; write one, then retry")
+	case c.Department != batch.Department:
+		// Who may publish for one department must not write the records of another.
+		p.refuse("other_department", fmt.Sprintf("the contract says that the dataset belongs to %s; publish it there, or mend the contract", c.Department))
+	default:
 		p.result = plan.Apply(batch, msg.Sequence, msg.Time)
 		for note, n := range p.result.Noted {
 			s.noted[c.Name+"/"+note.Field+"/"+note.Code] += n
@@ -121,12 +123,43 @@ func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *
 	return nil
 }
 
+// drops tells whether the message gives its rows up.
+func (p *part) drops() bool { return p.message.IsRetry() && p.message.Header.Get(bus.HeaderDrop) != "" }
+
+func (p *part) refuse(code, message string) {
+	p.result = &normalise.Result{}
+	for i := range p.batch.Len() {
+		p.result.Rejected = append(p.result.Rejected, normalise.Rejection{Row: i, Code: code, Message: message})
+	}
+}
+
+// read is the change batch in a message; nil when there is none, or none that may stand on this subject: of another
+// dataset, or with versions of its own choosing.
+func read(msg *bus.Message) *change.Batch {
+	batch, err := change.Decode(msg.Data)
+	if err != nil {
+		return nil
+	}
+	department, dataset := bus.Place(msg.Subject)
+	if batch.Department != department || batch.Dataset != dataset || batch.Retried() != msg.IsRetry() {
+		batch.Record.Release()
+		return nil
+	}
+	return batch
+}
+
+// maxRaw is how much of an unreadable message is kept as a row: all of it would not fit in a message again.
+const maxRaw = 4 << 20
+
 // unreadable keeps a message that is no change batch as one malformed row.
 func unreadable(msg *bus.Message) *change.Batch {
 	department, dataset := bus.Place(msg.Subject)
+	if dataset == "" {
+		department, dataset = "unknown", "unknown"
+	}
 	b := change.NewBuilder("", department, dataset, msg.Subject, nil)
 	defer b.Release()
-	b.Append(change.Change{Op: change.Malformed, Row: int64(msg.Sequence), Raw: string(msg.Data), Problem: "the message is not a change batch of Shire; whoever may publish to this subject has to be found"})
+	b.Append(change.Change{Op: change.Malformed, Row: int64(msg.Sequence), Raw: string(msg.Data[:min(len(msg.Data), maxRaw)]), Problem: "the message is not a change batch of Shire; whoever may publish to this subject has to be found"})
 	return b.Build()
 }
 
@@ -151,7 +184,7 @@ func (s *span) resolve(ctx context.Context, r identity.Resolver, recorded []byte
 	return nil
 }
 
-// gather makes the tables of the load and lets go of the messages' batches.
+// gather makes the tables of the load.
 func (s *span) gather() []columnar.Table {
 	g := columnar.NewGatherer()
 	for _, p := range s.parts {

@@ -52,10 +52,6 @@ func (h *health) Ready(ctx context.Context) error {
 func (h *health) Status(ctx context.Context) (portal.Status, error) {
 	st := portal.Status{State: portal.Running}
 	flow := h.node.flow.Status()
-	st.LoadedRows = flow.Rows
-	if !flow.LastLoad.IsZero() {
-		st.LastLoadAt = &flow.LastLoad
-	}
 	lag, err := h.node.bus.Lag(ctx, flow.Through)
 	if err != nil {
 		return st, err
@@ -64,7 +60,7 @@ func (h *health) Status(ctx context.Context) (portal.Status, error) {
 	if !lag.Oldest.IsZero() {
 		st.OldestUnloadedSeconds = time.Since(lag.Oldest).Seconds()
 	}
-	h.quarantine(ctx, &st)
+	h.warehouse(ctx, &st)
 	h.engineStates(&st)
 	for _, s := range h.node.sources {
 		status := s.Status()
@@ -75,8 +71,13 @@ func (h *health) Status(ctx context.Context) (portal.Status, error) {
 		switch {
 		case status.State == "failed":
 			line.State = portal.Failed
-		case len(status.Problems) > 0:
-			line.State, line.Problem = portal.Degraded, status.Problems[0].Message
+		default:
+			for _, p := range status.Problems {
+				if !p.Notice {
+					line.State, line.Problem = portal.Degraded, p.Message
+					break
+				}
+			}
 		}
 		if line.State != portal.Running && st.State == portal.Running {
 			st.State, st.Problem = portal.Degraded, fmt.Sprintf("source %s: %s", line.Name, line.Problem)
@@ -91,8 +92,12 @@ func (h *health) Status(ctx context.Context) (portal.Status, error) {
 	return st, nil
 }
 
-// quarantine counts what waits; while ClickHouse is away the rest of the picture is still worth showing.
-func (h *health) quarantine(ctx context.Context, st *portal.Status) {
+// warehouse asks what was loaded and what waits; while ClickHouse is away the rest of the picture is still worth
+// showing.
+func (h *health) warehouse(ctx context.Context, st *portal.Status) {
+	if loads, err := warehouse.SumLoads(ctx, h.node.analyst); err == nil {
+		st.LoadedRows, st.LastLoadAt = loads.Rows, loads.Last
+	}
 	owners, err := warehouse.CountQuarantine(ctx, h.node.analyst)
 	if err != nil {
 		return

@@ -53,6 +53,7 @@ type loaded struct {
 	Quarantined uint64             `json:"quarantined"` // changes that wait for a person
 	Seconds     float64            `json:"seconds"`
 	Problems    []connectors.Event `json:"problems,omitempty"` // what the sources could not read
+	Notices     []connectors.Event `json:"notices,omitempty"`  // what is worth a look
 }
 
 // errNotRead marks a load that left something unread: the rest was loaded.
@@ -102,14 +103,24 @@ func (a *app) reportLoad(l *loaded) error {
 	if l.Quarantined > 0 {
 		a.say("see what waits: shire quarantine list")
 	}
+	for _, p := range l.Notices {
+		a.say("note: %s: %s: %s", p.Source, orDefault(p.Unit, p.Dataset), p.Message)
+	}
 	if len(l.Problems) > 0 {
 		lines := make([]string, len(l.Problems))
 		for i, p := range l.Problems {
-			lines[i] = fmt.Sprintf("  %s: %s: %s", p.Source, p.Unit, p.Message)
+			lines[i] = fmt.Sprintf("  %s: %s: %s", p.Source, orDefault(p.Unit, p.Dataset), p.Message)
 		}
 		return fmt.Errorf("%w, the rest was loaded:\n%s", errNotRead, strings.Join(lines, "\n"))
 	}
 	return nil
+}
+
+func orDefault(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
 }
 
 // chosen are the named sources, or all.
@@ -139,7 +150,13 @@ func (n *node) loadSources(ctx context.Context, sources []*ingest.Source, bar *p
 			return nil, fmt.Errorf("source %s: %w", s.Name(), err)
 		}
 		l.Changes += changes
-		l.Problems = append(l.Problems, s.Status().Problems...)
+		for _, p := range s.Status().Problems {
+			if p.Notice {
+				l.Notices = append(l.Notices, p)
+			} else {
+				l.Problems = append(l.Problems, p)
+			}
+		}
 	}
 	last, err := n.bus.LastSequence(ctx)
 	if err != nil {

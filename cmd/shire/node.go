@@ -206,8 +206,12 @@ func (e *engines) connect(c *county.Config, secrets map[string]string, clickhous
 	return err
 }
 
+// stopTimeout bounds how long the engines may take to stop; with drainTimeout it stays under the 10 s that a
+// service manager waits.
+const stopTimeout = 5 * time.Second
+
 func (e *engines) stop() {
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	if e.nc != nil {
 		e.nc.Close()
@@ -311,7 +315,6 @@ func (n *node) close() {
 	if n.warehouse != nil {
 		n.warehouse.Close()
 	}
-	n.engines.stop()
 }
 
 func reachable(err error, address string) error {

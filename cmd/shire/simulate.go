@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/shirecounty/shire/connectors/simulate"
@@ -20,6 +21,9 @@ func (a *app) simulate(ctx context.Context, dir string, d demo) error {
 	o.Progress = func(done, total int, _ string) { bar.set(int64(done), int64(total)) }
 	sum, err := simulate.Write(ctx, o)
 	bar.done()
+	if errors.Is(err, simulate.ErrOther) {
+		return inputf("%v; with shire demo: --data names another folder", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -73,35 +73,56 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	return a.runAll(ctx, n, h, p, "http://"+address.String(), beside)
 }
 
-// runAll runs the parts until ctx ends or one of them fails for good.
+// drainTimeout bounds how long a stopping node goes on loading what is on the bus; the rest is loaded at the next start.
+const drainTimeout = 4 * time.Second
+
+// runAll runs the parts until ctx ends or one of them fails for good. Then it drains: the sources stop first, the flow
+// when it has loaded what they brought.
 func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, url string, beside func(context.Context, *node) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var parts sync.WaitGroup
-	part := func(run func(context.Context) error) {
-		parts.Go(func() {
+	flowCtx, stopFlow := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFlow()
+	var parts, flow sync.WaitGroup
+	part := func(group *sync.WaitGroup, ctx context.Context, run func(context.Context) error) {
+		group.Go(func() {
 			if err := run(ctx); err != nil && ctx.Err() == nil {
 				h.fail(err)
 				cancel(err)
 			}
 		})
 	}
-	part(p.Serve)
-	part(n.flow.Run)
+	part(&flow, flowCtx, n.flow.Run)
+	part(&parts, ctx, p.Serve)
 	for _, s := range n.sources {
-		part(func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
+		part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
 	}
 	if beside != nil {
-		part(func(ctx context.Context) error { return beside(ctx, n) })
+		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })
 	}
 	a.say("Shire serves %s at %s", n.config.County.NameZh, url)
 	<-ctx.Done()
 	parts.Wait()
+	a.drain(n)
+	stopFlow()
+	flow.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	a.say("stopped")
 	return nil
+}
+
+func (a *app) drain(n *node) {
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	last, err := n.bus.LastSequence(ctx)
+	if err == nil {
+		err = n.flow.Drain(ctx, last)
+	}
+	if err != nil {
+		a.log.Info("not everything on the bus was loaded before the stop; the rest is loaded at the next start", "error", err)
+	}
 }
 
 func (a *app) demoCommand() *cobra.Command {

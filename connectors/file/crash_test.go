@@ -174,3 +174,46 @@ func TestInterruptedFileGoes(t *testing.T) {
 	}
 	expect(t, "events", f.problems(), []string{"interrupted_file_gone"})
 }
+
+// TestMalformedRowsOfAFullFileOnce: malformed rows are not in the state, so it is the position that keeps them from
+// coming twice.
+func TestMalformedRowsOfAFullFileOnce(t *testing.T) {
+	for calls := range 12 {
+		f, b := newFolder(t, "snapshot"), newBus()
+		f.write("1.csv", "number,name\n1,a\n2\n3,c\n4\n5,e\n6\n7,g\n8\n")
+		b.budget, b.lose = calls, calls%3
+		if err := f.load(b); err != nil && !errors.Is(err, errKilled) {
+			t.Fatal(err)
+		}
+		b.budget = -1
+		f.mustLoad(b)
+		times := map[string]int{}
+		for _, s := range b.said("things") {
+			times[s.key+s.raw]++
+		}
+		if fmt.Sprint(times) != "map[1:1 2:1 3:1 4:1 5:1 6:1 7:1 8:1]" {
+			t.Errorf("killed after %d calls: %v", calls, times)
+		}
+	}
+}
+
+// TestRowBackFromQuarantine: it keeps the version it first had, so the later row stays what the record is.
+func TestRowBackFromQuarantine(t *testing.T) {
+	f, b := newFolder(t, "snapshot"), newBus()
+	f.write("1.csv", "number,name\n1,a\n")
+	f.mustLoad(b)
+	f.write("2.csv", "number,name\n1,b\n")
+	f.mustLoad(b)
+	builder := change.NewBuilder("test", "bureau", "things", "1.csv", []string{"number", "name"})
+	builder.AppendFrom(change.Change{Op: change.Create, Key: "1", Values: []string{"1", "a"}, Position: b.Safe("things")}, change.Version(1, 0))
+	data, err := builder.Build().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.messages = append(b.messages, message{"things", data})
+	f.write("3.csv", "name,number\nb,1\n")
+	f.mustLoad(b)
+	if len(b.messages) != 3 {
+		t.Error("a record that did not change was published")
+	}
+}

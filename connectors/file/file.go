@@ -281,8 +281,11 @@ func (r *run) tell(dataset, unit, problem, message string) {
 		return
 	}
 	r.told[key], r.told[key+"\x00"+message] = true, true
-	r.Notify(connectors.Event{Source: r.Source.Name, Dataset: dataset, Unit: unit, Problem: problem, Message: message})
+	r.Notify(connectors.Event{Source: r.Source.Name, Dataset: dataset, Unit: unit, Problem: problem, Message: message, Notice: notices[problem]})
 }
+
+// notices are worth a look, but leave nothing unread that was meant to be read.
+var notices = map[string]bool{"unmatched_file": true, "dropped_again": true, "duplicate_header": true, "unknown_column": true, "duplicate_keys": true}
 
 // solved takes back what tell said in this run.
 func (r *run) solved(dataset, unit, problem string) {

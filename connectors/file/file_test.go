@@ -239,39 +239,44 @@ func TestSnapshotFindsTheDifference(t *testing.T) {
 }
 
 func TestFileThatChangesWhileItIsRead(t *testing.T) {
-	for _, delivery := range []string{"changes", "snapshot"} {
-		t.Run(delivery, func(t *testing.T) {
-			f, b := newFolder(t, delivery), newBus()
-			var text strings.Builder
-			text.WriteString("number,name\n")
-			for i := range 200_000 {
-				fmt.Fprintf(&text, "%d,a name\n", i)
-			}
-			f.write("a.csv", text.String())
-			b.atAppend = func() {
-				b.atAppend = nil
-				f.write("a.csv", "number,name\n1,short\n") // shrinks in place
-			}
-			f.write("b.csv", "number,name\n1,short\n2,other\n")
-			f.with["max_deletions"] = 1
-			f.mustLoad(b)
-			if got := f.problems(); !slices.Contains(got, "changed_while_read") {
-				t.Fatalf("events %v", got)
-			}
-			for _, m := range b.messages {
-				batch, err := change.Decode(m.data)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if at, _ := parsePosition(batch.Last); at.End && at.Name == "a.csv" {
-					t.Error("a file that was not read to its end is said to be")
-				}
-			}
-			f.mustLoad(b)
-			if got := f.problems(); !slices.Contains(got, "solved changed_while_read") {
-				t.Errorf("events %v", got)
-			}
-		})
+	var text strings.Builder
+	text.WriteString("number,name\n")
+	for i := range 200_000 {
+		fmt.Fprintf(&text, "%d,a name\n", i)
+	}
+	for what, becomes := range map[string]string{"shrinks": "number,name\n1,short\n", "alters": strings.ReplaceAll(text.String(), "a name", "A NAME")} {
+		for _, delivery := range []string{"changes", "snapshot"} {
+			t.Run(what+" "+delivery, func(t *testing.T) { testChanging(t, delivery, text.String(), becomes) })
+		}
+	}
+}
+
+func testChanging(t *testing.T, delivery, text, becomes string) {
+	f, b := newFolder(t, delivery), newBus()
+	b.packRows = 1000
+	f.write("a.csv", text)
+	b.atAppend = func() {
+		b.atAppend = nil
+		f.write("a.csv", becomes) // in place
+	}
+	f.write("b.csv", "number,name\n1,short\n2,other\n")
+	f.with["max_deletions"] = 1
+	f.mustLoad(b)
+	if got := f.problems(); !slices.Contains(got, "changed_while_read") {
+		t.Fatalf("events %v", got)
+	}
+	for _, m := range b.messages {
+		batch, err := change.Decode(m.data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at, _ := parsePosition(batch.Last); at.End && at.Name == "a.csv" {
+			t.Error("a file that was not read to its end is said to be")
+		}
+	}
+	f.mustLoad(b)
+	if got := f.problems(); !slices.Contains(got, "solved changed_while_read") {
+		t.Errorf("events %v", got)
 	}
 }
 

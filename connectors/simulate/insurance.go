@@ -34,10 +34,12 @@ func writeSocialSecurity(ctx context.Context, o *office) error {
 			if !ok {
 				return nil
 			}
+			note := s.writes(i, &row.m)
 			if k == 0 || row.joined {
-				if err := s.about(row.key, "insured", i, &row.m); err != nil {
-					return err
-				}
+				note = s.about(row.key, "insured", i, &row.m)
+			}
+			if note != nil {
+				return note
 			}
 			line++
 			o.rows++

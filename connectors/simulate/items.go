@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"fmt"
+	"io/fs"
 	"strings"
 )
 
@@ -97,7 +98,6 @@ const (
 	retiring
 	newParents
 	schoolParents
-	couples
 	newcomers
 	companies
 	groupCount
@@ -222,27 +222,33 @@ func (p *population) documentOwner(m int, person, org int32) uint64 {
 	return uint64(person)
 }
 
-// openTexts are all words of the county that stand in open tables, so that no person is called like one of them.
+// everydayWords could be somebody's name, but are more likely a word on a screen.
+const everydayWords = "安全 安康 时长 文明 金华 高明 高峰 万全 常有 江海 成文"
+
+// openTexts are the words of the county that stand in open tables, contracts and screens, so that no person is called
+// like one of them.
 var openTexts = func() string {
 	var b strings.Builder
-	for _, d := range departments {
-		b.WriteString(d.zh + "\n")
-	}
-	for _, m := range materials {
-		b.WriteString(m.zh + "\n")
+	b.WriteString(everydayWords)
+	err := fs.WalkDir(templates, ".", func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		text, err := templates.ReadFile(path)
+		b.Write(text)
+		return err
+	})
+	if err != nil {
+		panic("simulate: the embedded templates cannot be read") // the compiler put them there
 	}
 	for _, it := range items {
-		b.WriteString(it.name + "\n")
+		b.WriteString(it.name)
 	}
-	for _, c := range incidentCategories {
-		b.WriteString(c.zh + "\n")
+	for _, m := range materials {
+		b.WriteString(m.zh)
 	}
 	for _, t := range townships {
-		b.WriteString(nameZh + t.name + "\n")
+		b.WriteString(t.name)
 	}
-	for _, a := range activities {
-		b.WriteString(a + "\n")
-	}
-	b.WriteString(link.titleZh)
-	return b.String()
+	return b.String() + link.titleZh
 }()

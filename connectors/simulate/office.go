@@ -143,7 +143,7 @@ func (s *dataset) badRow(d *dice, fields []string) error {
 	return s.quarantined.row(s.file, number(s.sheet.line), s.name, key, kind)
 }
 
-// about notes in the truth that a record speaks of a person, and how it writes what identifies them.
+// about notes in the truth that a record speaks of a person.
 func (s *dataset) about(key, role string, i int32, m *mention) error {
 	if s.live {
 		return nil
@@ -151,6 +151,12 @@ func (s *dataset) about(key, role string, i int32, m *mention) error {
 	if err := s.records.row(s.name, key, role, personID(i)); err != nil {
 		return err
 	}
+	return s.writes(i, m)
+}
+
+// writes notes in the truth what a record writes for a person's number, name and telephone, where it is not the
+// canonical form.
+func (s *dataset) writes(i int32, m *mention) error {
 	q := &s.people[i]
 	for _, v := range []struct{ written, canonical string }{{m.number, q.number}, {m.phone, q.phone}, {m.name, q.name}} {
 		if v.written == v.canonical || len(v.written) < 4 || placeholder(v.written) {

@@ -87,10 +87,12 @@ func writePublicSecurity(ctx context.Context, o *office) error {
 			}
 			book := documentOf(o.opts.Seed, householdRegister, o.documentOwner(householdRegister, i, nobody), day)
 			card := documentOf(o.opts.Seed, idCard, uint64(i), day)
+			note := s.writes(i, &m)
 			if day == o.last {
-				if err := s.about(q.number, "resident", i, &m); err != nil {
-					return err
-				}
+				note = s.about(q.number, "resident", i, &m)
+			}
+			if note != nil {
+				return note
 			}
 			return s.row(q.number, m.name, former, sexWord(q.male), formatDate(q.birth, "20060102"), o.households[q.household].number,
 				book.number, formatDate(book.from, "20060102"), m.address, villages[m.village].code, m.phone,

@@ -4,6 +4,12 @@
 // there to judge Shire by, so nothing else in Shire reads it.
 //
 // The same options give the same files, byte for byte.
+//
+// The truth is: persons.csv and organisations.csv (the true parties), records.csv (whom each record of each dataset is
+// about, by role), cases.csv, steps.csv, ratings.csv and incidents.csv (what is to be found when everything is loaded),
+// submissions.csv (which paper is a repeat, and of which scope), quarantined.csv (the bad rows, by file and line),
+// effect.yaml (the data link) and identifiers.txt (one a line: every number, name and telephone, as it truly is and as
+// it is written somewhere).
 package simulate
 
 import (
@@ -47,6 +53,9 @@ const (
 )
 
 func (o *Options) defaults() {
+	if o.Dir != "" {
+		o.Dir = filepath.Clean(o.Dir) // its parent is where the county is put together
+	}
 	if o.People == 0 {
 		o.People = 50_000
 	}
@@ -78,31 +87,35 @@ func (o *Options) prove() error {
 
 // Summary says what was written.
 type Summary struct {
-	Dir       string        `json:"dir"`
-	People    int           `json:"people"`
-	First     calendar.Date `json:"first"`
-	Until     calendar.Date `json:"until"`
-	Launch    calendar.Date `json:"launch"` // of the data link
-	Cases     int           `json:"cases"`
-	OpenCases int           `json:"open_cases"`
-	Papers    int           `json:"papers"`
-	Repeats   int           `json:"repeats"`
-	Rows      int           `json:"rows"` // of all departments' files, headers left out
-	Unchanged bool          `json:"-"`    // the folder already held exactly this county
+	Dir       string `json:"dir"`
+	People    int    `json:"people"`
+	First     string `json:"first"`  // first simulated day, 2006-01-02
+	Until     string `json:"until"`  // last simulated day
+	Launch    string `json:"launch"` // of the data link
+	Cases     int    `json:"cases"`
+	OpenCases int    `json:"open_cases"` // at the end of the last day
+	Papers    int    `json:"papers"`     // handed in or met from shared data
+	Repeats   int    `json:"repeats"`
+	Rows      int    `json:"rows"`      // of all departments' files, headers left out
+	Unchanged bool   `json:"unchanged"` // the folder already held exactly this county
 }
 
 // manifest is the file by which a folder is recognised.
 type manifest struct {
+	Kind    string  `json:"kind"` // so that a folder with another program's manifest is not taken for ours
 	Version int     `json:"version"`
 	Options Options `json:"options"`
 	Summary Summary `json:"summary"`
 }
 
-const manifestFile = "manifest.json"
+const (
+	manifestFile = "manifest.json"
+	manifestKind = "simulated county"
+)
 
 // Write makes the county in the folder: county.yaml, contracts, departments and truth. A folder that already holds
-// the county of these options is left alone; one that holds anything else than a simulated county is refused. The county
-// appears as a whole or not at all.
+// the county of these options is left alone, and one with another county ([ErrOther]) or anything else in it is refused:
+// what was loaded from it would no longer match. The county appears as a whole or not at all.
 func Write(ctx context.Context, opts Options) (Summary, error) {
 	opts.defaults()
 	if err := opts.prove(); err != nil {
@@ -113,6 +126,8 @@ func Write(ctx context.Context, opts Options) (Summary, error) {
 	} else if m != nil && m.same(opts) {
 		m.Summary.Dir, m.Summary.Unchanged = opts.Dir, true
 		return m.Summary, nil
+	} else if m != nil {
+		return Summary{}, fmt.Errorf("%s: %w: %d people, %d days, seed %d; choose another folder, or remove this one", opts.Dir, ErrOther, m.Options.People, m.Options.Days, m.Options.Seed)
 	}
 	if err := os.MkdirAll(filepath.Dir(opts.Dir), 0o755); err != nil {
 		return Summary{}, fmt.Errorf("the folder of the simulated county cannot be made: %w", err)
@@ -126,18 +141,18 @@ func Write(ctx context.Context, opts Options) (Summary, error) {
 	if err != nil {
 		return Summary{}, fmt.Errorf("the simulated county was not written: %w", err)
 	}
-	return sum, replace(root, opts.Dir)
+	return sum, settle(root, opts.Dir)
 }
 
-// replace puts the finished county in its place.
-func replace(from, to string) error {
+// ErrOther says that a folder holds another simulated county, or one of another version of this program.
+var ErrOther = errors.New("another simulated county is there")
+
+// settle puts the finished county in its place.
+func settle(from, to string) error {
 	if err := os.Chmod(from, 0o755); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(to); err != nil {
-		return fmt.Errorf("the former simulated county cannot be removed: %w", err)
-	}
-	return os.Rename(from, to)
+	return os.Rename(from, to) // over an empty folder, or none
 }
 
 // readManifest returns nil when the folder is absent or empty, and refuses one that is not ours to overwrite.
@@ -154,8 +169,8 @@ func readManifest(dir string) (*manifest, error) {
 		return nil, fmt.Errorf("%s cannot be read: %w", filepath.Join(dir, manifestFile), err)
 	}
 	m := &manifest{}
-	if json.Unmarshal(text, m) != nil {
-		return nil, fmt.Errorf("%s is damaged: remove the folder and start again", filepath.Join(dir, manifestFile))
+	if json.Unmarshal(text, m) != nil || m.Kind != manifestKind {
+		return nil, fmt.Errorf("%s does not describe a simulated county: give an empty folder", filepath.Join(dir, manifestFile))
 	}
 	return m, nil
 }
@@ -257,7 +272,7 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 	if err := g.Wait(); err != nil {
 		return Summary{}, err
 	}
-	sum := Summary{Dir: opts.Dir, People: len(w.people), First: calendar.Date(w.first), Until: opts.Until, Launch: calendar.Date(w.launch),
+	sum := Summary{Dir: opts.Dir, People: len(w.people), First: calendar.Date(w.first).String(), Until: opts.Until.String(), Launch: calendar.Date(w.launch).String(),
 		Cases: cases, OpenCases: hall.truth.openCases, Papers: len(hall.truth.submissions), Repeats: repeated}
 	for _, o := range tasks {
 		sum.Rows += o.rows
@@ -282,7 +297,7 @@ func finish(root string, opts Options, sum Summary, offices []string) error {
 		return err
 	}
 	sum.Dir = "" // the folder may be moved
-	text, err := json.MarshalIndent(manifest{version, opts, sum}, "", "  ")
+	text, err := json.MarshalIndent(manifest{manifestKind, version, opts, sum}, "", "  ")
 	if err != nil {
 		return err
 	}

@@ -131,13 +131,18 @@ func TestWriteRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(damaged, manifestFile), []byte("{"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	another := t.TempDir()
+	if err := os.WriteFile(filepath.Join(another, manifestFile), []byte(`{"version": 1, "name": "a web page"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		opts Options
 		want string
 	}{
+		"another program":  {Options{Dir: another}, "does not describe"},
 		"no folder":        {Options{}, "needs a folder"},
 		"foreign folder":   {Options{Dir: foreign}, "holds other files"},
-		"damaged manifest": {Options{Dir: damaged}, "damaged"},
+		"damaged manifest": {Options{Dir: damaged}, "does not describe"},
 		"too few people":   {Options{Dir: t.TempDir(), People: 3}, "people"},
 		"too few days":     {Options{Dir: t.TempDir(), Days: 3}, "days"},
 		"no calendar":      {Options{Dir: filepath.Join(t.TempDir(), "c"), People: 100, Days: 5000}, "published"},
@@ -324,4 +329,29 @@ func readCSV(t *testing.T, path string) []map[string]string {
 		out = append(out, m)
 	}
 	return out
+}
+
+// Nothing of Shire but this package may know the truth: what it says has to come out of the departments' files.
+func TestNobodyReadsTheTruth(t *testing.T) {
+	root, own := filepath.Join("..", ".."), filepath.Join("..", "..", "connectors", "simulate")
+	files := 0
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (path == own || e.Name() == "node_modules" || e.Name() == ".git"):
+			return filepath.SkipDir
+		case e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		files++
+		text, err := os.ReadFile(path)
+		if strings.Contains(string(text), `"truth`) || strings.Contains(string(text), "truth/") {
+			t.Errorf("%s names the folder of the truth", path)
+		}
+		return err
+	})
+	if err != nil || files < 10 {
+		t.Errorf("%d files, %v", files, err)
+	}
 }

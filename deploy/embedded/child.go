@@ -56,6 +56,17 @@ func RunChildIfAsked() {
 	}
 }
 
+// RunLocal runs clickhouse-local with the given arguments in this process, once, and returns when it ends. It is for
+// measuring beside the engine's own tools; a process that has called it cannot call it again.
+func RunLocal(args ...string) error {
+	library, err := FindLibrary()
+	if err != nil {
+		return err
+	}
+	_, err = runClickHouse(library, append([]string{"clickhouse-local"}, args...))
+	return err
+}
+
 // becomeInteractive puts a terminal in the place of standard input, the parent's pipe, and types the end of input on it
 // when the parent closes that pipe or dies, by whatever means.
 //

@@ -64,7 +64,8 @@ func Open(ctx context.Context, nc *nats.Conn, opt Options) (*Bus, error) {
 		return nil, fmt.Errorf("JetStream is not usable: %w", err)
 	}
 	b := &Bus{nc: nc, js: js, opt: opt}
-	// Limits retention: work-queue and interest streams forget what was acknowledged over a restart, and a replay needs the changes themselves. DiscardNew on the ledger: an entry must never be lost.
+	// Limits retention, and no limit of ours: work-queue and interest streams forget what was acknowledged over a
+	// restart, and a replay needs the changes themselves.
 	for _, s := range []struct {
 		stream   *jetstream.Stream
 		name     string
@@ -202,13 +203,17 @@ const maxLagSample = 64
 
 // Lag measures how far the loads are behind. The rows of a long lag are estimated from its first messages.
 func (b *Bus) Lag(ctx context.Context, through uint64) (Lag, error) {
-	last, err := b.LastSequence(ctx)
-	if err != nil || last <= through {
-		return Lag{}, err
+	info, err := b.changes.Info(ctx)
+	if err != nil {
+		return Lag{}, fmt.Errorf("the stream %s does not answer: %w", Changes, err)
 	}
-	lag := Lag{Messages: last - through}
+	last, first := info.State.LastSeq, max(through+1, info.State.FirstSeq) // what has expired is not asked for, one by one
+	if last < first {
+		return Lag{}, nil
+	}
+	lag := Lag{Messages: last - first + 1}
 	var sampled, rows uint64
-	for seq := through + 1; seq <= last && sampled < maxLagSample; seq++ {
+	for seq := first; seq <= last && sampled < maxLagSample; seq++ {
 		msg, err := b.changes.GetMsg(ctx, seq)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue

@@ -20,7 +20,7 @@ type Range struct {
 	Bytes     int               `json:"bytes"`
 	Reason    string            `json:"reason"`              // what closed it: rows, bytes, age or end
 	Contracts map[string]string `json:"contracts"`           // dataset -> hash of the contract's text
-	Calendar  string            `json:"calendar,omitempty"`  // hash of the working calendar that checks used
+	Calendar  []int             `json:"calendar,omitempty"`  // years of the working calendar that checks used
 	Decisions []byte            `json:"decisions,omitempty"` // what identity decided, in its own words
 
 	entry uint64 // sequence of this entry in LEDGER

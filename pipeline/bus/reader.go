@@ -13,7 +13,6 @@ import (
 type Reader struct {
 	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
-	prefetch int
 }
 
 // Read opens a reader at the first message whose sequence is at least from.

@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -21,6 +22,7 @@ type Writer struct {
 	subject string
 	last    uint64 // sequence of the newest message on the subject
 	header  nats.Header
+	nonce   string // in the id of every message of this writer: what another wrote is never taken for ours
 }
 
 // ChangesWriter, and the two below, open the writer of a subject at its present end.
@@ -34,7 +36,7 @@ func (b *Bus) QuarantineWriter(ctx context.Context, subject string) (*Writer, er
 }
 
 func (b *Bus) writer(ctx context.Context, stream jetstream.Stream, subject string) (*Writer, error) {
-	w := &Writer{bus: b, stream: stream, subject: subject}
+	w := &Writer{bus: b, stream: stream, subject: subject, nonce: rand.Text()}
 	if err := w.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -61,9 +63,10 @@ func (w *Writer) Last() (uint64, nats.Header) { return w.last, w.header }
 // Publish returns once JetStream has acknowledged the message (I1). It tries again while the server does not
 // answer, until ctx ends; a message whose acknowledgement was lost is recognised and not published twice.
 func (w *Writer) Publish(ctx context.Context, header nats.Header, data []byte) (uint64, error) {
-	// The id holds the slot that the message wants to take, so that the server's dedup window can never swallow
-	// a different message with the same content. What keeps the order is the expected sequence, not the window.
-	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s@%d:%s", w.subject, w.last, header.Get(HeaderLast)))
+	// The id holds the slot that the message wants to take and who wants it, so that neither the server's dedup
+	// window nor settle can take a second writer's message, which may well end at the same position, for ours.
+	// What keeps the order is the expected sequence, not the window.
+	header.Set(jetstream.MsgIDHeader, fmt.Sprintf("%s@%d:%s", w.subject, w.last, w.nonce))
 	msg := &nats.Msg{Subject: w.subject, Header: header, Data: data}
 	for backoff := 50 * time.Millisecond; ; backoff = min(2*backoff, 5*time.Second) {
 		attempt, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -74,7 +77,11 @@ func (w *Writer) Publish(ctx context.Context, header nats.Header, data []byte) (
 			return ack.Sequence, nil
 		}
 		if isWrongSequence(err) {
-			return w.settle(ctx, header)
+			sequence, err := w.settle(ctx, header)
+			if errors.Is(err, errForgotten) {
+				continue // at the subject's new beginning
+			}
+			return sequence, err
 		}
 		if final(err) || ctx.Err() != nil {
 			return 0, fmt.Errorf("publish to %s: %w", w.subject, err)
@@ -87,13 +94,23 @@ func (w *Writer) Publish(ctx context.Context, header nats.Header, data []byte) (
 	}
 }
 
-// settle decides what a wrong-sequence answer means: our own message whose acknowledgement was lost, or another writer.
+// errForgotten says that retention has removed the newest message of the subject; nobody else wrote to it.
+var errForgotten = errors.New("the subject's newest message has expired")
+
+// settle decides what a wrong-sequence answer means: our own message whose acknowledgement was lost, another writer,
+// or a subject so quiet that retention has emptied it. A writer that is fenced stays so until Reload.
 func (w *Writer) settle(ctx context.Context, header nats.Header) (uint64, error) {
-	if err := w.Reload(ctx); err != nil {
+	newest := &Writer{stream: w.stream, subject: w.subject}
+	if err := newest.Reload(ctx); err != nil {
 		return 0, err
 	}
-	if w.header.Get(jetstream.MsgIDHeader) == header.Get(jetstream.MsgIDHeader) {
+	switch {
+	case newest.header.Get(jetstream.MsgIDHeader) == header.Get(jetstream.MsgIDHeader):
+		w.last, w.header = newest.last, newest.header
 		return w.last, nil
+	case newest.last == 0 && w.last > 0:
+		w.last = 0
+		return 0, errForgotten
 	}
 	return 0, fmt.Errorf("publish to %s: %w", w.subject, ErrFenced)
 }

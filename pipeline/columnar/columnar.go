@@ -39,7 +39,7 @@ func (l Limits) Full(rows, bytes int, age time.Duration) (Reason, bool) {
 		return ByRows, true
 	case bytes >= l.Bytes:
 		return ByBytes, true
-	case age >= l.Age && rows > 0:
+	case age >= l.Age:
 		return ByAge, true
 	}
 	return "", false

@@ -63,10 +63,11 @@ type Source struct {
 	limits    Limits
 	log       *slog.Logger
 
-	running sync.Mutex     // one run at a time: a connector has one position
-	asked   sync.WaitGroup // bounded runs that wait for Follow to make room
+	running sync.Mutex // one run at a time: a connector has one position
 
-	mu       sync.Mutex
+	mu       sync.Mutex         // guards what follows
+	bounded  int                // runs to the present end that go on, or wait for Follow to make room
+	none     *sync.Cond         // bounded fell to 0
 	pause    context.CancelFunc // ends the run that follows, if there is one
 	status   Status
 	problems map[string]connectors.Event
@@ -87,6 +88,7 @@ type Options struct {
 func NewSource(o Options) (*Source, error) {
 	s := &Source{config: o.Config, bus: o.Bus, limits: o.Limits, log: o.Log.With("source", o.Config.Name), problems: map[string]connectors.Event{}}
 	s.status = Status{Name: o.Config.Name, Kind: o.Config.Kind, State: "idle"}
+	s.none = sync.NewCond(&s.mu)
 	own := contract.Set{}
 	for _, name := range o.Config.Datasets {
 		own[name] = o.Contracts[name]
@@ -108,29 +110,48 @@ func (s *Source) Connector() connectors.Connector { return s.connector }
 // Run reads the source to its present end. The result counts the changes that were published. While the source
 // is followed, the following pauses for it.
 func (s *Source) Run(ctx context.Context) (uint64, error) {
-	s.asked.Add(1)
-	defer s.asked.Done()
 	s.mu.Lock()
+	s.bounded++
 	if s.pause != nil {
 		s.pause()
 	}
-	before := s.status.Changes
 	s.mu.Unlock()
-	err := s.run(ctx, false)
-	return s.Status().Changes - before, err
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.bounded--; s.bounded == 0 {
+			s.none.Broadcast()
+		}
+	}()
+	return s.run(ctx, false)
+}
+
+// mayFollow waits until no bounded run wants the connector, and makes the context of the run that follows. A bounded
+// run that begins afterwards finds its pause: both stand under one lock.
+func (s *Source) mayFollow(ctx context.Context) (context.Context, context.CancelFunc) {
+	stop := context.AfterFunc(ctx, func() { // a wait on a condition does not hear ctx
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.none.Broadcast()
+	})
+	defer stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.bounded > 0 && ctx.Err() == nil {
+		s.none.Wait()
+	}
+	following, cancel := context.WithCancel(ctx)
+	s.pause = cancel
+	return following, cancel
 }
 
 // Follow reads the source until ctx ends. A run that fails is tried again after a pause that grows to a
 // minute; a fenced one is not, because another process does the work.
 func (s *Source) Follow(ctx context.Context) error {
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
-		s.asked.Wait()
+		following, cancel := s.mayFollow(ctx)
 		began := time.Now()
-		following, cancel := context.WithCancel(ctx)
-		s.mu.Lock()
-		s.pause = cancel
-		s.mu.Unlock()
-		err := s.run(following, true)
+		_, err := s.run(following, true)
 		paused := following.Err() != nil
 		cancel()
 		if ctx.Err() != nil {
@@ -154,11 +175,14 @@ func (s *Source) Follow(ctx context.Context) error {
 	}
 }
 
-func (s *Source) run(ctx context.Context, follow bool) (err error) {
+// run counts the changes that were published.
+func (s *Source) run(ctx context.Context, follow bool) (changes uint64, err error) {
 	s.running.Lock()
 	defer s.running.Unlock()
 	s.setState("running", "")
+	before := s.Status().Changes
 	defer func() {
+		changes = s.Status().Changes - before
 		if err != nil && ctx.Err() == nil {
 			s.setState("failed", err.Error())
 		} else {
@@ -167,7 +191,7 @@ func (s *Source) run(ctx context.Context, follow bool) (err error) {
 	}()
 	out, err := newOutlet(ctx, s.bus, s.config.Name, s.datasets, s.limits, s.sent)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -180,7 +204,7 @@ func (s *Source) run(ctx context.Context, follow bool) (err error) {
 	}
 	close(stop)
 	<-stopped
-	return err
+	return 0, err // the deferred function counts
 }
 
 func (s *Source) sent(_ string, rows int) {
@@ -209,7 +233,11 @@ func (s *Source) notify(e connectors.Event) {
 	}
 	s.mu.Unlock()
 	if !known && !e.Solved {
-		s.log.Warn(e.Message, "dataset", e.Dataset, "unit", e.Unit, "problem", e.Problem)
+		level := slog.LevelWarn
+		if e.Notice {
+			level = slog.LevelInfo
+		}
+		s.log.Log(context.Background(), level, e.Message, "dataset", e.Dataset, "unit", e.Unit, "problem", e.Problem)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +46,7 @@ type lane struct {
 	unit    string
 	since   time.Time // first row of the builder
 	safe    change.Position
+	sent    uint64 // sequence of the message that made safe what it is
 	pending int
 	err     error
 	idle    *sync.Cond // pending fell to 0, or err was set
@@ -63,8 +65,8 @@ func newOutlet(ctx context.Context, b *bus.Bus, source string, datasets []*contr
 		l := &lane{subject: subject, writer: w, queue: make(chan *change.Batch, 1)}
 		l.idle = sync.NewCond(&l.mu)
 		// I2: the position travels with the data; the newest message says where to go on.
-		_, header := w.Last()
-		l.safe = change.Position(header.Get(bus.HeaderLast))
+		sequence, header := w.Last()
+		l.safe, l.sent = change.Position(header.Get(bus.HeaderLast)), sequence
 		l.builder = change.NewBuilder(source, d.Department, d.Name, "", nil)
 		o.lanes[d.Name] = l
 	}
@@ -113,8 +115,9 @@ func (o *outlet) Resume(_ context.Context, dataset string) (change.Position, err
 	if err != nil {
 		return "", err
 	}
-	_, header := l.writer.Last()
-	return change.Position(header.Get(bus.HeaderLast)), nil
+	l.mu.Lock() // the writer itself belongs to the publisher
+	defer l.mu.Unlock()
+	return l.safe, nil
 }
 
 func (o *outlet) Safe(dataset string) change.Position {
@@ -135,14 +138,17 @@ func (o *outlet) Append(ctx context.Context, dataset, unit string, columns []str
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if len(c.Values) > len(columns) {
+		return fmt.Errorf("source %s appended %d values for the %d columns of dataset %s: a defect of the connector", o.source, len(c.Values), len(columns), dataset)
+	}
 	c = fitting(c)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.err != nil {
 		return l.err
 	}
-	if l.builder.Rows() > 0 && (unit != l.unit || !sameColumns(columns, l.builder.Columns()) || l.builder.Bytes() > o.limits.Bytes) {
-		l.send()
+	if l.builder.Rows() > 0 && (unit != l.unit || !sameColumns(columns, l.builder.Columns()) || l.builder.Bytes()+l.builder.SizeOf(c) > o.limits.Bytes) {
+		l.send() // a message is as large as the limit allows, or holds one change
 	}
 	if unit != l.unit || !sameColumns(columns, l.builder.Columns()) {
 		old := l.builder
@@ -177,7 +183,7 @@ func fitting(c change.Change) change.Change {
 		raw += v + "\t"
 	}
 	return change.Change{
-		Op: change.Malformed, Row: c.Row, Time: c.Time, Position: c.Position, Raw: raw[:min(len(raw), 64<<10)],
+		Op: change.Malformed, Row: c.Row, Time: c.Time, Position: c.Position, Raw: strings.ToValidUTF8(raw[:min(len(raw), 64<<10)], ""),
 		Problem: fmt.Sprintf("the row has %d bytes, more than the %d that fit in a message; only its beginning is kept", size, maxChange),
 	}
 }
@@ -243,6 +249,7 @@ func (l *lane) publish(ctx context.Context, b *bus.Bus, dataset string, onSent f
 			l.err = err
 		default:
 			l.safe = batch.Last // I1: safe only now, after the PubAck
+			l.sent, _ = l.writer.Last()
 			onSent(dataset, batch.Len())
 		}
 		l.idle.Broadcast()
@@ -283,7 +290,9 @@ func (o *outlet) History(ctx context.Context, dataset string, after uint64, fn f
 	if err != nil {
 		return err
 	}
-	through, _ := l.writer.Last()
+	l.mu.Lock()
+	through := l.sent
+	l.mu.Unlock()
 	if through <= after {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package normalise
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/shirecounty/shire/schemas/calendar"
@@ -94,12 +93,11 @@ func (s *state) published(c contract.Check, field string, i int) (code, message 
 	if !ok {
 		return "", ""
 	}
-	_, err := s.plan.calendar.IsWorkday(calendar.Date(s.localDay(v)))
-	var unpublished *calendar.UnpublishedError
-	if errors.As(err, &unpublished) {
-		return "calendar_unpublished", fmt.Sprintf("check %s: %s: %v", c.Name, field, err)
+	year := calendar.Date(s.localDay(v)).Year()
+	if s.plan.calendar.Published(year) {
+		return "", ""
 	}
-	return "", ""
+	return "calendar_unpublished", fmt.Sprintf("check %s: %s stands in %d, whose working calendar is not published; retry once it is", c.Name, field, year)
 }
 
 // micros is a date or time as microseconds; a date is its first moment in the contract's time zone.

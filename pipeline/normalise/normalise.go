@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
@@ -19,9 +18,15 @@ import (
 type Plan struct {
 	contract *contract.Dataset
 	hasher   *pseudonym.Hasher
-	calendar *calendar.Calendar
+	calendar Calendar
 	zone     *time.Location
 	emits    []emitPlan
+	moments  []bool // fields that become a timestamp of the warehouse
+}
+
+// Calendar knows for which years the working days are published.
+type Calendar interface {
+	Published(year int) bool
 }
 
 type emitPlan struct {
@@ -41,12 +46,12 @@ type columnPlan struct {
 }
 
 // Compile makes a plan of a contract that has been proven.
-func Compile(d *contract.Dataset, hasher *pseudonym.Hasher, cal *calendar.Calendar) (*Plan, error) {
+func Compile(d *contract.Dataset, hasher *pseudonym.Hasher, cal Calendar) (*Plan, error) {
 	zone, err := time.LoadLocation(d.Zone)
 	if err != nil {
 		return nil, fmt.Errorf("contract of %s: time zone %q is not known", d.Name, d.Zone)
 	}
-	p := &Plan{contract: d, hasher: hasher, calendar: cal, zone: zone}
+	p := &Plan{contract: d, hasher: hasher, calendar: cal, zone: zone, moments: make([]bool, len(d.Fields))}
 	for _, e := range d.Emits {
 		table, ok := canonical.Lookup(e.Table)
 		if !ok {
@@ -87,6 +92,11 @@ func (p *Plan) compileEmit(e contract.Emit, table *canonical.Table) emitPlan {
 		default:
 			plan.columns[i].fields = []int{at(v.Field)}
 		}
+		if table.Columns[i].Type == canonical.Timestamp {
+			for _, f := range plan.columns[i].fields {
+				p.moments[f] = true
+			}
+		}
 		if table.Mention != canonical.NoMention {
 			plan.roles = append(plan.roles, plan.columns[i].fields...)
 		}
@@ -101,10 +111,21 @@ func (p *Plan) Apply(b *change.Batch, sequence uint64, arrived time.Time) *Resul
 	s.takeApart()
 	s.parse()
 	s.check()
+	s.covered = make([]bool, n)
 	for i := range p.emits {
 		s.emit(&p.emits[i], sequence)
 	}
+	s.leftOver()
 	return s.result
+}
+
+// leftOver sets aside the rows that no emit took, and that say of no record that it is gone: they would vanish (I4).
+func (s *state) leftOver() {
+	for i := range s.n {
+		if s.usable(i) && !s.covered[i] {
+			s.reject(i, "", "not_mapped", "no emit of the contract applies to the row; add one, or widen its when:")
+		}
+	}
 }
 
 // state is one Apply.
@@ -115,6 +136,7 @@ type state struct {
 	arrived time.Time
 	bad     []bool // rejected rows
 	deleted []bool // rows that say that their record is gone
+	covered []bool // rows that became a canonical row, or its tombstone
 	columns []*Column
 	result  *Result
 }
@@ -179,6 +201,7 @@ func (s *state) emit(e *emitPlan, sequence uint64) {
 		}
 		r.Deleted[i] = gone
 		r.Source = append(r.Source, int32(i))
+		s.covered[i] = true
 	}
 	if len(r.Source) == 0 {
 		return
@@ -246,12 +269,13 @@ func (s *state) column(e *emitPlan, i int, r *Rows) *Column {
 		}
 		return &Column{}
 	case col.Origin == canonical.Pseudonym:
-		return s.pseudonyms(e.table.Name+"."+col.Name, plan.fields, r)
+		return s.pseudonyms(col.Name, plan.fields, r)
 	}
 	return s.convert(s.columns[plan.fields[0]], s.plan.contract.Fields[plan.fields[0]].Semantic.Kind(), col.Type)
 }
 
-// pseudonyms hashes what stands in the fields; a row in which the first of them is absent has none (I7).
+// pseudonyms hashes what stands in the fields; a row in which the first of them is absent has none (I7). The space is
+// the column's name in whatever table: a paper that is handed in has the pseudonym under which its issuer holds it.
 func (s *state) pseudonyms(space string, fields []int, r *Rows) *Column {
 	out := &Column{Text: make([]string, s.n)}
 	parts := make([]string, len(fields))

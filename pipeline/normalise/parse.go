@@ -82,6 +82,9 @@ func (s *state) parseField(f *contract.Field, c *Column, values *array.String) {
 	default:
 		panic(fmt.Sprintf("normalise: semantic type %s has no parser of its kind", f.Type)) // a defect of package semantic
 	}
+	kind := f.Semantic.Kind()
+	at, _ := s.plan.contract.Field(f.Name)
+	moment := s.plan.moments[at]
 	for i := range s.n {
 		if !s.usable(i) {
 			continue
@@ -90,7 +93,9 @@ func (s *state) parseField(f *contract.Field, c *Column, values *array.String) {
 		if values.IsNull(i) || values.Value(i) == "" {
 			p = absent
 		} else {
-			p = parse(i, values.Value(i))
+			if p = parse(i, values.Value(i)); p == nil && moment && !s.holds(c.Ints[i], kind) {
+				p = outside
+			}
 		}
 		if p != nil {
 			s.settle(f, c, i, p)
@@ -99,6 +104,22 @@ func (s *state) parseField(f *contract.Field, c *Column, values *array.String) {
 }
 
 var absent = &semantic.Problem{Code: semantic.CodeEmpty}
+
+// What the warehouse's times hold: DateTime64 begins with 1900, and the driver counts nanoseconds in 64 bits on the way.
+// A later year would arrive as an earlier one without a word.
+var (
+	firstMicros = time.Date(1900, 1, 1, 0, 0, 0, 0, time.UTC).UnixMicro()
+	lastMicros  = time.Date(2262, 4, 11, 0, 0, 0, 0, time.UTC).UnixMicro()
+	outside     = &semantic.Problem{Code: semantic.CodeOutOfRange, Message: "the time lies outside 1900-01-01 to 2262-04-10 (UTC), which the warehouse's times cannot hold"}
+)
+
+// holds tells whether a date or time that becomes a time of the warehouse fits into one.
+func (s *state) holds(v int64, kind semantic.Kind) bool {
+	if kind == semantic.Date {
+		v = s.firstMoment(v)
+	}
+	return v >= firstMicros && v < lastMicros
+}
 
 // settle decides what a value that is not valid costs: nothing where it only says "not known", the value where
 // the field is lenient, the row otherwise.

@@ -34,7 +34,7 @@ func (w *Warehouse) insert(ctx context.Context, table, token string, columns []s
 		}
 		defer b.Close()
 		if err := fill(b); err != nil {
-			return err
+			return &unfitError{err}
 		}
 		return b.Send()
 	})

@@ -122,7 +122,16 @@ func (w *Warehouse) retry(ctx context.Context, what string, step func(context.Co
 // Codes of server exceptions that waiting does not mend: wrong SQL, a missing table or column, no rights.
 var hopelessCodes = map[int32]bool{10: true, 16: true, 20: true, 46: true, 47: true, 53: true, 60: true, 62: true, 81: true, 497: true, 516: true}
 
+// unfitError says that rows do not fit the table's columns: they will not on the next attempt either.
+type unfitError struct{ error }
+
+func (e *unfitError) Unwrap() error { return e.error }
+
 func hopeless(err error) bool {
+	var unfit *unfitError
+	if errors.As(err, &unfit) {
+		return true
+	}
 	var exception *ch.Exception
 	if errors.As(err, &exception) {
 		return hopelessCodes[exception.Code]

@@ -2,6 +2,7 @@ package change
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -79,6 +80,9 @@ func (b *Batch) Time(i int) time.Time {
 func (b *Batch) Problem(i int) string { return orEmpty(b.problem, i) }
 func (b *Batch) Raw(i int) string     { return orEmpty(b.raw, i) }
 
+// Retried tells whether any change in the batch brings the version along that it first had.
+func (b *Batch) Retried() bool { return b.origin.NullN() < b.Len() }
+
 // Version is the version of the i-th change when the batch stands at the given stream sequence. A change that
 // comes back from quarantine keeps the version it first had, so that it never overtakes a later one.
 func (b *Batch) Version(sequence uint64, i int) uint64 {
@@ -134,13 +138,16 @@ func (b *Batch) Encode() ([]byte, error) {
 
 // Decode reads what Encode wrote.
 func Decode(data []byte) (*Batch, error) {
-	r, err := ipc.NewReader(bytes.NewReader(data))
+	r, err := ipc.NewReader(&framed{bytes.NewReader(data)}, ipc.WithAllocator(newAllowance(len(data))))
 	if err != nil {
 		return nil, fmt.Errorf("decode a change batch: %w", err)
 	}
 	defer r.Release()
 	if !r.Next() {
-		return nil, fmt.Errorf("decode a change batch: no record batch in it: %w", r.Err())
+		if err := r.Err(); err != nil {
+			return nil, fmt.Errorf("decode a change batch: %w", err)
+		}
+		return nil, errors.New("decode a change batch: no record batch in it")
 	}
 	rec := r.Record()
 	rec.Retain()
@@ -156,6 +163,10 @@ func Decode(data []byte) (*Batch, error) {
 	if err := b.bind(); err != nil {
 		rec.Release()
 		return nil, err
+	}
+	if err := sound(rec); err != nil {
+		rec.Release()
+		return nil, fmt.Errorf("decode a change batch: %w", err)
 	}
 	return b, nil
 }
@@ -202,7 +213,7 @@ func (b *Builder) append(c Change, origin uint64, hasOrigin bool) {
 	}
 	b.last = c.Position
 	b.rows++
-	b.bytes += len(c.Key) + len(c.Raw) + 32
+	b.bytes += b.SizeOf(c)
 	b.rb.Field(0).(*array.Uint8Builder).Append(uint8(c.Op))
 	b.rb.Field(1).(*array.StringBuilder).Append(c.Key)
 	b.rb.Field(2).(*array.Int64Builder).Append(c.Row)
@@ -226,13 +237,23 @@ func (b *Builder) append(c Change, origin uint64, hasOrigin bool) {
 		o.AppendNull()
 	}
 	for i, vb := range b.values {
-		if i >= len(c.Values) || (c.Null != nil && c.Null[i]) {
+		if i >= len(c.Values) || (i < len(c.Null) && c.Null[i]) {
 			vb.AppendNull()
 			continue
 		}
 		vb.Append(c.Values[i])
-		b.bytes += len(c.Values[i]) + 4
 	}
+}
+
+// SizeOf is what a change adds to Bytes. An absent value takes its place in the column too: of hundreds of columns
+// that are mostly empty, the places are most of the message.
+func (b *Builder) SizeOf(c Change) int {
+	const fixed, place = 48, 5 // the seven columns of every change; offset and validity of one value
+	size := fixed + len(c.Key) + len(c.Raw) + len(c.Problem) + place*len(b.columns)
+	for i := range min(len(c.Values), len(b.columns)) {
+		size += len(c.Values[i])
+	}
+	return size
 }
 
 // Rows and Bytes tell how full the builder is; Columns is what it was made with.

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strings"
+	"time"
 
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/document"
@@ -58,11 +60,13 @@ func Parse(file string, text []byte, zone string) (*Dataset, error) {
 	if err != nil {
 		return nil, err
 	}
+	written := d.Zone
 	if d.Zone == "" {
 		d.Zone = zone
 	}
 	d.Hash = hashOf(append([]byte(d.Zone+"\n"), text...))
 	p := &prover{doc: doc, d: d}
+	p.zone(written)
 	p.dataset()
 	p.fields()
 	p.checks()
@@ -95,6 +99,13 @@ func (p *prover) name(path, what, name string) {
 func (p *prover) oneOf(path, what, value string, valid ...string) {
 	if !slices.Contains(valid, value) {
 		p.fail(path, document.DidYouMean(value, valid), "%s %q is not known", what, value)
+	}
+}
+
+// zone checks the contract's own time zone; the county's is the county's matter.
+func (p *prover) zone(name string) {
+	if _, err := time.LoadLocation(name); err != nil || name == "Local" {
+		p.fail("$.time_zone", "write a name such as Asia/Shanghai", "time zone %q is not known", name)
 	}
 }
 
@@ -162,6 +173,10 @@ func (p *prover) semantic(path string, f *Field) {
 		p.fail(path+".type", document.DidYouMean(f.Type, semantic.Names()), "type %q of field %s is not known", f.Type, f.Name)
 		return
 	}
+	if personal(f.Type) && !f.IsPersonal() {
+		// I7: what is personal by its nature cannot be declared open.
+		p.fail(path+".sensitivity", "write sensitivity: personal or sensitive", "field %s is a %s, which is personal by its nature", f.Name, f.Type)
+	}
 	with := f.With
 	if takesZone(f.Type) && with["time_zone"] == nil {
 		with = semantic.Params{"time_zone": p.d.Zone}
@@ -173,6 +188,11 @@ func (p *prover) semantic(path string, f *Field) {
 		return
 	}
 	f.Semantic = t
+}
+
+// personal tells whether values of a type identify a person by their nature.
+func personal(name string) bool {
+	return slices.ContainsFunc(semantic.Definitions(), func(d semantic.Definition) bool { return d.Name == name && d.Personal })
 }
 
 // takesZone tells whether a type reads times that need a zone.
@@ -215,6 +235,10 @@ func (p *prover) checks() {
 		if c.Between != nil {
 			given++
 			p.known(path, c.Between.Field)
+			p.numeric(path, c.Between.Field)
+			if c.Between.Min > c.Between.Max {
+				p.fail(path, "write the smaller number in min:", "nothing is between %d and %d", c.Between.Min, c.Between.Max)
+			}
 		}
 		if given != 1 {
 			p.fail(path, "split it into checks of one condition each", "check %s has %d conditions, not one", c.Name, given)
@@ -234,8 +258,29 @@ func (p *prover) timed(path string, fields ...string) {
 	}
 }
 
+func (p *prover) numeric(path, name string) {
+	if k, ok := p.kind(name); ok && k != semantic.Integer && k != semantic.Decimal {
+		p.fail(path, "name a field of type integer or decimal", "field %s is a %s", name, k)
+	}
+}
+
+// kind is the kind of a field that is known and whose type is.
+func (p *prover) kind(name string) (semantic.Kind, bool) {
+	i, ok := p.d.index[name]
+	if !ok || p.d.Fields[i].Semantic == nil {
+		return 0, false
+	}
+	return p.d.Fields[i].Semantic.Kind(), true
+}
+
+// party is a person or organisation record of a row, as other emits refer to it.
+type party struct {
+	role    string
+	mention canonical.Mention
+}
+
 func (p *prover) emits() {
-	roles := map[string]canonical.Mention{}
+	parties := map[party]bool{}
 	seen := map[string]bool{}
 	for i, e := range p.d.Emits {
 		path := fmt.Sprintf("$.emits[%d]", i)
@@ -250,31 +295,54 @@ func (p *prover) emits() {
 			seen[id] = true
 		}
 		if table.Mention != canonical.NoMention {
-			roles[e.Role] = table.Mention
+			parties[party{e.Role, table.Mention}] = true
+		}
+		if e.Role != "" {
+			p.name(path+".role", "role", e.Role)
 		}
 		p.known(path+".key", e.Key...)
+		p.identifies(path+".key", e)
 		if e.When != nil {
 			p.known(path+".when", e.When.Field)
 			if e.When.Present == (len(e.When.In) > 0) {
 				p.fail(path+".when", "write in: [values] or present: true", "the condition has to say either which values or that the field is present")
 			}
+			if k, ok := p.kind(e.When.Field); ok && len(e.When.In) > 0 && k != semantic.Text {
+				p.fail(path+".when", "name a text field, or write present: true", "field %s is a %s, which in: cannot compare", e.When.Field, k)
+			}
 		}
 		p.columns(path, table, e)
 	}
 	for i, e := range p.d.Emits {
-		p.party(fmt.Sprintf("$.emits[%d].person", i), e, e.Person, canonical.PersonMention, roles)
-		p.party(fmt.Sprintf("$.emits[%d].organisation", i), e, e.Organisation, canonical.OrganisationMention, roles)
+		p.refers(fmt.Sprintf("$.emits[%d].person", i), e, party{e.Person, canonical.PersonMention}, parties)
+		p.refers(fmt.Sprintf("$.emits[%d].organisation", i), e, party{e.Organisation, canonical.OrganisationMention}, parties)
 	}
 }
 
-func (p *prover) party(path string, e Emit, role string, want canonical.Mention, roles map[string]canonical.Mention) {
+// identifies checks that a key of its own is never empty: all rows without one would be versions of one record.
+func (p *prover) identifies(path string, e Emit) {
+	known := false
+	for _, name := range e.Key {
+		i, ok := p.d.index[name]
+		if !ok || p.d.Fields[i].Required || e.When != nil && e.When.Field == name {
+			return
+		}
+		known = true
+	}
+	if known {
+		p.fail(path, "make one of its fields required: true, or emit the row only when: {field: ..., present: true}", "the key %s of the emitted %s may be empty", strings.Join(e.Key, ", "), e.Table)
+	}
+}
+
+func (p *prover) refers(path string, e Emit, to party, parties map[party]bool) {
+	role := to.role
 	if role == "" {
 		return
 	}
 	if table, ok := canonical.Lookup(e.Table); ok && !table.Parties {
 		p.fail(path, "leave it out", "table %s does not refer to a party", e.Table)
 	}
-	if roles[role] != want {
+	if !parties[to] {
 		p.fail(path, "emit person_records or organisation_records with that role", "no party of this row has the role %q", role)
 	}
 }

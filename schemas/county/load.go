@@ -3,6 +3,7 @@ package county
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/goccy/go-yaml"
 
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/document"
@@ -27,15 +30,11 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 		return nil, nil, document.Problems{{File: file, Message: "cannot be read", Do: "give the path of your county.yaml with -c"}}
 	}
 	c := &Config{File: file}
-	plain, err := plainSecrets(file, text)
-	if err != nil {
-		return nil, nil, err
-	}
 	doc, err := document.ParseWithEnv(file, text, c, env)
 	if err != nil {
 		return nil, nil, err
 	}
-	problems := plain
+	problems := plainSecrets(doc, text)
 	fail := func(path, do, format string, args ...any) {
 		problems = append(problems, doc.At(path, fmt.Sprintf(format, args...), do))
 	}
@@ -106,7 +105,7 @@ func (c *Config) prove(fail func(path, do, format string, args ...any), kinds []
 	if c.County.NameZh == "" {
 		fail("$.county", "write name_zh:", "the county has no name")
 	}
-	if _, err := time.LoadLocation(c.County.TimeZone); err != nil {
+	if _, err := time.LoadLocation(c.County.TimeZone); err != nil || c.County.TimeZone == "Local" {
 		fail("$.county.time_zone", "write a name such as Asia/Shanghai", "time zone %q is not known", c.County.TimeZone)
 	}
 	if _, _, err := net.SplitHostPort(c.Portal.Listen); err != nil {
@@ -119,6 +118,25 @@ func (c *Config) prove(fail func(path, do, format string, args ...any), kinds []
 	if s := c.Engines.NATS.Sync; s != "" && s != "always" {
 		if d, err := time.ParseDuration(s); err != nil || d <= 0 {
 			fail("$.engines.nats.sync", "write always, or a duration such as 2m", "%q does not say how often to write through", s)
+		}
+	}
+	for _, n := range []struct {
+		path     string
+		value    int
+		min, max int
+	}{
+		{"$.flow.pack_rows", c.Flow.PackRows, 1, math.MaxInt},
+		{"$.flow.load_rows", c.Flow.LoadRows, 1, math.MaxInt},
+		{"$.engines.nats.replicas", c.Engines.NATS.Replicas, 1, 5},
+		{"$.engines.nats.port", c.Engines.NATS.Port, 0, 65535},
+		{"$.engines.clickhouse.native_port", c.Engines.ClickHouse.NativePort, 0, 65535},
+		{"$.engines.clickhouse.http_port", c.Engines.ClickHouse.HTTPPort, 0, 65535},
+	} {
+		if n.value < n.min {
+			fail(n.path, fmt.Sprintf("write at least %d, or leave it out", n.min), "%d is too small", n.value)
+		}
+		if n.value > n.max {
+			fail(n.path, fmt.Sprintf("write at most %d, or leave it out", n.max), "%d is too large", n.value)
 		}
 	}
 	if c.Flow.PackRows > 1<<16 {
@@ -163,25 +181,35 @@ func (c *Config) proveDatasets(fail func(path, do, format string, args ...any), 
 	}
 }
 
-// plainSecrets finds secrets that stand in the file in the clear.
-func plainSecrets(file string, text []byte) (document.Problems, error) {
-	c := &Config{}
-	doc, err := document.Parse(file, text, c)
-	if err != nil {
-		return nil, err
+// secretShape is one environment variable and nothing else: a default, or text around it, would be in the clear.
+var secretShape = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
+
+// plainSecrets finds secrets that stand in the file in the clear. doc is the file that was read, text what it was
+// before the environment was filled in.
+func plainSecrets(doc *document.Document, text []byte) document.Problems {
+	var written struct {
+		Engines struct {
+			NATS       struct{ Password string }
+			ClickHouse struct {
+				Password string
+				Analyst  string `yaml:"analyst_password"`
+			}
+		}
+		Pseudonyms struct{ Key string }
 	}
+	// The file was read strictly before, so what does not fit here is not a secret.
+	_ = yaml.Unmarshal(text, &written)
 	var problems document.Problems
-	for path, secret := range map[string]Secret{
-		"$.engines.nats.password":               c.Engines.NATS.Password,
-		"$.engines.clickhouse.password":         c.Engines.ClickHouse.Password,
-		"$.engines.clickhouse.analyst_password": c.Engines.ClickHouse.AnalystPassword,
-		"$.pseudonyms.key":                      c.Pseudonyms.Key,
+	for _, s := range []struct{ path, text string }{
+		{"$.engines.nats.password", written.Engines.NATS.Password},
+		{"$.engines.clickhouse.password", written.Engines.ClickHouse.Password},
+		{"$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst},
+		{"$.pseudonyms.key", written.Pseudonyms.Key},
 	} {
-		s := string(secret)
-		if s == "" || strings.HasPrefix(s, "file:") || (strings.HasPrefix(s, "${") && strings.HasSuffix(s, "}")) {
+		if s.text == "" || strings.HasPrefix(s.text, "file:") || secretShape.MatchString(s.text) {
 			continue
 		}
-		problems = append(problems, doc.At(path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret"))
+		problems = append(problems, doc.At(s.path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret"))
 	}
-	return problems, nil
+	return problems
 }

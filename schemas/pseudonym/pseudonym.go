@@ -5,6 +5,7 @@ package pseudonym
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"hash"
@@ -43,7 +44,8 @@ func (h *Hasher) Clone() *Hasher { return &Hasher{key: h.key, mac: hmac.New(sha2
 func (h *Hasher) ID(space string, parts ...string) ID {
 	h.buf = append(append(h.buf[:0], space...), 0)
 	for _, p := range parts {
-		h.buf = append(append(h.buf, p...), 0x1f)
+		// With its length, so that no text in one part can pass for two parts.
+		h.buf = append(binary.AppendUvarint(h.buf, uint64(len(p))), p...)
 	}
 	h.mac.Reset()
 	h.mac.Write(h.buf)

@@ -43,7 +43,9 @@ export function App() {
   }, [language, name, t]);
 
   const failure = county.failure ?? definitions.failure ?? labels.failure;
-  const missing = !county.data || !definitions.data || !labels.data;
+  // The figures are read once it is known of which load they are; else the first reading would be followed by a second.
+  const waiting = generation === 0 && !pulse.lost && (county.data?.generation ?? 0) > 0;
+  const missing = waiting || !county.data || !definitions.data || !labels.data;
   useEffect(() => {
     if (!failure) return;
     const timer = setInterval(retry, retryEvery);
@@ -51,13 +53,13 @@ export function App() {
   }, [failure, retry]);
 
   const page = useMemo<Page | null>(() => {
-    if (!county.data || !definitions.data || !labels.data || county.data.empty) return null;
+    if (!county.data || !definitions.data || !labels.data || county.data.empty || waiting) return null;
     const period = periodOf(view, county.data.last_month);
     return {
       county: county.data, definitions: definitions.data, labels: labels.data, view, choose, period,
       baseline: baselineOf(period, view.compare), offset: offset(period, view.compare), format, version, palette, retry,
     };
-  }, [county.data, definitions.data, labels.data, view, choose, format, version, palette, retry]);
+  }, [county.data, definitions.data, labels.data, waiting, view, choose, format, version, palette, retry]);
   useWallTurns(view, page, choose);
 
   const wall = view.view === "wall";
@@ -66,7 +68,7 @@ export function App() {
       <a class="skip" href="#main">{t("app.skip")}</a>
       <Masthead name={name} county={county.data} view={view} choose={choose} format={format} language={language} />
       <Strip pulse={pulse} format={format} compact={wall} />
-      <Stale pulse={pulse} format={format} figures={!missing && !county.data!.empty} />
+      <Stale pulse={pulse} format={format} figures={page !== null} />
       <main id="main" tabIndex={-1}>
         {missing ? (
           failure ? <Failed failure={failure} retry={retry} t={t} /> : <Loading t={t} />

@@ -31,7 +31,7 @@ export function useRemote<T>(url: string | null, version: string): Remote<T> {
 export interface Pulse {
   flow: Flow | null;
   seenAt: number; // when the portal last answered; 0: never
-  lost: boolean; // it does not answer any more
+  lost: "" | "portal" | "flow"; // what does not answer any more: the portal, or behind it the flow
   regained: number; // how many times it came back
 }
 
@@ -39,7 +39,7 @@ const every = 5_000;
 
 /** Asks for the health of the flow every 5 s while the page is visible. */
 export function useFlow(): Pulse {
-  const [pulse, set] = useState<Pulse>({ flow: null, seenAt: 0, lost: false, regained: 0 });
+  const [pulse, set] = useState<Pulse>({ flow: null, seenAt: 0, lost: "", regained: 0 });
   const failures = useRef(0);
   useEffect(() => {
     const abort = new AbortController();
@@ -49,11 +49,11 @@ export function useFlow(): Pulse {
       try {
         const flow = await getJSON<Flow>("/api/v1/flow", abort.signal);
         failures.current = 0;
-        set((old) => ({ flow, seenAt: Date.now(), lost: false, regained: old.regained + (old.lost ? 1 : 0) }));
-      } catch {
+        set((old) => ({ flow, seenAt: Date.now(), lost: "", regained: old.regained + (old.lost ? 1 : 0) }));
+      } catch (error) {
         if (abort.signal.aborted) return;
         failures.current++;
-        if (failures.current > 1) set((old) => ({ ...old, lost: true })); // a single miss may be the network's
+        if (failures.current > 1) set((old) => ({ ...old, lost: error instanceof Failure && error.code !== "unreachable" ? "flow" : "portal" })); // a single miss may be the network's
       }
       if (!abort.signal.aborted && !document.hidden) timer = window.setTimeout(ask, every);
     };

@@ -24,7 +24,9 @@ export function trendOption({ points, period, marks, definition, format, still }
   const last = index(points[points.length - 1]!.month);
   const line = (of: (p: Point) => number | null) => points.map((p) => [index(p.month), of(p)]);
   const every = Math.max(1, Math.ceil((points.length * 46 * (c.size / 12)) / width));
+  const k = c.size / 12; // strokes grow with the type: a wall is seen from afar
   const labelled = points.map((_, i) => first + i).filter((at) => (last - at) % every === 0);
+  const labels = placeLabels(marks, first, last, format, c.size, (width - 70) / points.length);
   const markTop = 10 + marks.length * (c.size + 6);
   const dot = (p: Point[], i: number, of: (p: Point) => number | null) => of(p[i]!) !== null && (i === 0 || of(p[i - 1]!) === null) && (i === p.length - 1 || of(p[i + 1]!) === null);
   return {
@@ -57,29 +59,23 @@ export function trendOption({ points, period, marks, definition, format, still }
     },
     series: [
       {
-        name: "baseline", type: "line", data: line((p) => shown(p.baseline)), symbol: "circle", symbolSize: 4,
-        showSymbol: true, lineStyle: { color: c.baseline, width: 1.5, type: [4, 4] }, itemStyle: { color: c.baseline }, silent: true, z: 2,
+        name: "baseline", type: "line", data: line((p) => shown(p.baseline)), symbol: "circle", symbolSize: 4 * k,
+        showSymbol: true, lineStyle: { color: c.baseline, width: 1.5 * k, type: [4 * k, 4 * k] }, itemStyle: { color: c.baseline }, silent: true, z: 2,
       },
       {
         name: "current", type: "line", data: line((p) => shown(p.row)), symbol: "circle",
-        symbolSize: (_: unknown, at: { dataIndex: number }) => (at.dataIndex >= points.length - (last - index(period.from) + 1) || dot(points, at.dataIndex, (p) => shown(p.row)) ? 7 : 5),
-        lineStyle: { color: c.current, width: 2.25 }, itemStyle: { color: c.current }, z: 3,
+        symbolSize: (_: unknown, at: { dataIndex: number }) => (at.dataIndex >= points.length - (last - index(period.from) + 1) || dot(points, at.dataIndex, (p) => shown(p.row)) ? 7 : 5) * k,
+        lineStyle: { color: c.current, width: 2.25 * k }, itemStyle: { color: c.current }, z: 3,
         markArea: { silent: true, itemStyle: { color: c.shade }, data: [[{ xAxis: index(period.from) - 0.5 }, { xAxis: index(period.to) + 0.5 }]] },
         markLine: {
-          silent: true, symbol: ["none", "none"], lineStyle: { color: c.mark, width: 1.25, type: "solid" }, animation: false,
-          data: marks.map((mark, i) => {
-            const at = position(mark.starts_on);
-            const title = format.text(mark.title);
-            const room = ((last + 0.5 - at) / points.length) * (width - 70); // to the right of it
-            const toTheLeft = textWidth(title, c.size) > room && at > (first + last) / 2;
-            return {
-              xAxis: at,
-              label: {
-                formatter: title, color: c.mark, fontSize: c.size, position: "end", rotate: 0, align: toTheLeft ? "right" : "left",
-                distance: 4 + (marks.length - 1 - i) * (c.size + 6), width: toTheLeft ? width - 90 - room : room, overflow: "truncate",
-              },
-            };
-          }),
+          silent: true, symbol: ["none", "none"], lineStyle: { color: c.mark, width: 1.25 * k, type: "solid" }, animation: false,
+          data: labels.map((l, level) => ({
+            xAxis: l.at,
+            label: {
+              formatter: l.title, color: c.mark, fontSize: c.size, position: "end", rotate: 0, align: l.toTheLeft ? "right" : "left",
+              distance: 4 + level * (c.size + 6), width: l.room, overflow: "truncate",
+            },
+          })),
         },
       },
     ],
@@ -90,6 +86,28 @@ function monthLabel(month: string | undefined, firstShown: boolean, format: Form
   if (!month) return "";
   const short = format.month(month, "short");
   return firstShown || month.endsWith("-01") ? `${short}\n${month.slice(0, 4)}` : short;
+}
+
+interface MarkLabel {
+  title: string;
+  at: number; // on the axis of months
+  toTheLeft: boolean; // of its line, where the right has no room
+  room: number; // px
+}
+
+/** The labels above the chart, the lowest first: one that reaches over another's line stands above that one's label. */
+function placeLabels(marks: Intervention[], first: number, last: number, format: Format, size: number, perMonth: number): MarkLabel[] {
+  const reach = (l: MarkLabel) => Math.min(textWidth(l.title, size), l.room) / perMonth;
+  const covers = (a: MarkLabel, b: MarkLabel) => (a.toTheLeft ? b.at <= a.at && b.at > a.at - reach(a) : b.at >= a.at && b.at < a.at + reach(a));
+  return marks
+    .map((mark) => {
+      const at = position(mark.starts_on);
+      const title = format.text(mark.title);
+      const right = (last + 0.5 - at) * perMonth;
+      const toTheLeft = textWidth(title, size) > right && at > (first + last) / 2;
+      return { title, at, toTheLeft, room: toTheLeft ? (at - first + 0.5) * perMonth : right };
+    })
+    .sort((a, b) => (covers(a, b) ? 1 : covers(b, a) ? -1 : b.at - a.at));
 }
 
 // About as wide as it will be: Chinese characters are as wide as high, others about half of that.

@@ -28,6 +28,16 @@ export class Format {
     return key ? this.t(key, { n: amount }) : amount;
   }
 
+  /** A figure where the unit stands elsewhere, once for all: in narrow rows "working days" leaves no room for names. */
+  brief(n: number, unit: Unit): string {
+    return unit === "working_days" ? this.number(n, 1) : this.value(n, unit);
+  }
+
+  /** What has to stand elsewhere with `brief`; "" where a figure says its unit itself. */
+  unitNote(unit: Unit): string {
+    return unit === "working_days" ? this.t("unit.workingDaysName") : "";
+  }
+
   /** A figure taken apart, so that a card can set the number larger than its unit. key is "" where there is no unit. */
   parts(n: number, unit: Unit): { amount: string; key: Key | "" } {
     if (unit === "share") {

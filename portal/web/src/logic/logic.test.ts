@@ -143,7 +143,7 @@ describe("the address", () => {
 
 describe("the CSV", () => {
   it("is for Excel, quotes, and runs no formula", () => {
-    const text = csv({ caption: "", head: ["name", "value"], rows: [[words('a "b", c'), figure("−38%", -0.38)], [words("=1+1"), figure("–", null)], [words("＝x"), figure("", undefined)], [words(" @y"), figure("2", 2)]] });
-    expect(text).toBe('\ufeffname,value\r\n"a ""b"", c",-0.38\r\n\'=1+1,\r\n\'＝x,\r\n\' @y,2\r\n');
+    const text = csv({ caption: "", head: ["name", "value"], units: ["", "share"], rows: [[words('a "b", c'), figure("−38%", -0.38)], [words("=1+1"), figure("–", null)], [words("＝x"), figure("", undefined)], [words(" @y"), figure("2", 2)]] });
+    expect(text).toBe('\ufeffname,value (share)\r\n"a ""b"", c",-0.38\r\n\'=1+1,\r\n\'＝x,\r\n\' @y,2\r\n');
   });
 });

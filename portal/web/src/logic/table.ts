@@ -2,6 +2,7 @@
 export interface TableModel {
   caption: string;
   head: string[];
+  units: string[]; // of the raw figures, by column; "" where there is none. People see the unit in each cell
   rows: Cell[][];
 }
 
@@ -16,7 +17,7 @@ export const figure = (text: string, raw: number | null | undefined): Cell => ({
 
 /** RFC 4180 with a byte order mark (Excel), and safe against cells that a spreadsheet would run as formulas. */
 export function csv(table: TableModel): string {
-  const lines = [table.head.map(quote), ...table.rows.map((row) => row.map(cell))];
+  const lines = [table.head.map((head, i) => quote(table.units[i] ? `${head} (${table.units[i]})` : head)), ...table.rows.map((row) => row.map(cell))];
   return "\ufeff" + lines.map((line) => line.join(",") + "\r\n").join("");
 }
 
@@ -29,6 +30,9 @@ function quote(text: string): string {
   const safe = /^ *[=+\-@\t\r\n＝＋－＠]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
+
+/** The unit of a raw difference. */
+export const changeUnit = (unit: string) => (unit === "share" ? "percentage points" : "share");
 
 export function download(fileName: string, table: TableModel): void {
   const link = document.createElement("a");

@@ -2,7 +2,7 @@ import { useMemo, useState } from "preact/hooks";
 import { metricURL, type Definition, type Result, type Row } from "../api";
 import { nameOf, usePage, type Page } from "../context";
 import { compare, shown } from "../logic/compare";
-import { figure, words, type TableModel } from "../logic/table";
+import { changeUnit, figure, words, type TableModel } from "../logic/table";
 import { useRemote } from "../remote";
 import { Panel } from "./panel";
 import { chosenMetric } from "./trend";
@@ -18,7 +18,7 @@ interface Bar {
 
 const few = 8;
 const almost = 10; // a button that would hide two rows is not worth its place
-const onWall = 8;
+const onWall = 7; // as many as its height holds
 
 /** A metric by department or by item: a bar for the period, a stroke for the baseline. Pressing one filters the page. */
 export function Breakdown({ by }: { by: Dimension }) {
@@ -42,7 +42,7 @@ export function Breakdown({ by }: { by: Dimension }) {
       title={t(`breakdown.${by}`)}
       remote={[now, before]}
       table={bars && tableOf(page, by, bars, definition)}
-      legend={<span><i class="key key-stroke" />{t("breakdown.legend")}</span>}
+      legend={<><span><i class="key key-stroke" />{t("breakdown.legend")}</span>{format.unitNote(definition.unit) && <span>{format.unitNote(definition.unit)}</span>}</>}
     >
       {bars && bars.length === 0 && <p class="definition">{t("state.empty")}</p>}
       <ul class="bars">
@@ -86,7 +86,7 @@ function BarRow({ bar, by, most, definition }: { bar: Bar; by: Dimension; most: 
         onClick={() => choose({ [by]: chosen ? "" : bar.key })}
       >
         <span class="bar-name">{bar.name}</span>
-        <span class={value === null ? "bar-value words" : "bar-value"}>{format.row(bar.row, definition.unit)}</span>
+        <span class={value === null ? "bar-value words" : "bar-value"}>{value === null ? format.row(bar.row, definition.unit) : format.brief(value, definition.unit)}</span>
         <span class="bar-track" aria-hidden="true">
           {value !== null && <span class="bar-fill" style={{ width: percent(value) }} />}
           {base !== null && <span class="bar-base" style={{ left: percent(base) }} />}
@@ -105,6 +105,7 @@ function tableOf(page: Page, by: Dimension, bars: Bar[], definition: Definition)
   return {
     caption: `${format.text(definition.label)}: ${t(`breakdown.${by}`)}, ${format.range(page.period.from, page.period.to)}`,
     head: [t("breakdown.name"), t("trend.value"), t("trend.baselineValue"), t("trend.change"), t("trend.cases")],
+    units: ["", definition.unit, definition.unit, changeUnit(definition.unit), ""],
     rows: bars.map((b) => {
       const difference = compare(b.row, b.baseline, definition);
       return [

@@ -59,15 +59,15 @@ export function Stale({ pulse, format, figures }: { pulse: Pulse; format: Format
   const text = figures ? staleness(pulse, format, now) : null;
   return (
     <div role="status" class="stale-live">
-      {text && <div class="stale"><span class="stale-sign" aria-hidden="true">‖</span><p>{text}</p></div>}
+      {text && <div class="stale"><span class="stale-sign" aria-hidden="true" /><p>{text}</p></div>}
     </div>
   );
 }
 
 function staleness({ flow, lost, seenAt }: Pulse, format: Format, now: number): string | null {
   const t = format.t;
-  const say = (key: "load.staleUnreachable" | "load.staleFlow", at: number) => t(key, { time: format.time(new Date(at)), ago: format.ago((now - at) / 1000) });
-  if (lost && seenAt > 0) return say("load.staleUnreachable", seenAt);
+  const say = (key: "load.staleUnreachable" | "load.staleUnknown" | "load.staleFlow", at: number) => t(key, { time: format.time(new Date(at)), ago: format.ago((now - at) / 1000) });
+  if (lost && seenAt > 0) return say(lost === "portal" ? "load.staleUnreachable" : "load.staleUnknown", seenAt);
   if (!flow) return null;
   const stands = ["failed", "stopped", "paused"].includes(flow.state) || (flow.lag_rows > 0 && flow.oldest_unloaded_seconds > standstill);
   if (!stands) return null;

@@ -8,7 +8,7 @@ import { compare, shown } from "../logic/compare";
 import type { Format } from "../logic/format";
 import { index, position, type Range } from "../logic/months";
 import { series, windowOf, type Point } from "../logic/series";
-import { figure, words, type TableModel } from "../logic/table";
+import { changeUnit, figure, words, type TableModel } from "../logic/table";
 import { useRemote } from "../remote";
 import { DataTable, Panel } from "./panel";
 
@@ -45,8 +45,8 @@ export function Trend() {
       title={t("trend.title", { metric: name })}
       remote={[answer]}
       table={points && tableOf(points, definition, format, t("trend.title", { metric: name }))}
-      legend={<><span><i class="key key-current" />{t("trend.current")}</span><span><i class="key key-baseline" />{t("trend.baseline", { n: offset })}</span></>}
-      below={<><p class="definition">{format.text(definition.description)} <span>{t("metric.version", { version: definition.version })}</span></p><Notes list={inScope} shown={window.shown} /></>}
+      legend={<><span><i class="key key-current" />{t("trend.current")}</span><span><i class="key key-baseline" />{t("trend.baseline", { n: offset })}</span>{format.unitNote(definition.unit) && <span>{format.unitNote(definition.unit)}</span>}</>}
+      below={<><p class="definition">{format.text(definition.description)} <span>{t("metric.version", { version: definition.version })}</span></p>{register.data && <Notes list={inScope} shown={window.shown} />}</>}
     >
       {points && <Chart option={option} palette={palette} label={summary(points, name, definition.unit, format)} />}
     </Panel>
@@ -67,6 +67,7 @@ function tableOf(points: Point[], definition: { unit: Unit; better: "up" | "down
   return {
     caption,
     head: [t("trend.month"), t("trend.value"), t("trend.baselineValue"), t("trend.change"), t("trend.cases"), ...(survival ? [t("trend.open"), t("trend.closedOnly")] : [])],
+    units: ["", definition.unit, definition.unit, changeUnit(definition.unit), "", "", definition.unit],
     rows: points.map((p) => {
       const difference = compare(p.row, p.baseline, definition);
       const closed = p.row?.closed_only ?? null;
@@ -104,6 +105,7 @@ function Notes({ list, shown }: { list: Intervention[]; shown: Range }) {
         table={{
           caption: t("notes.caption"),
           head: [t("notes.start"), t("notes.what"), t("notes.kind"), t("notes.scope"), t("notes.claim")],
+          units: [],
           rows: list.map((i) => [
             words(format.day(i.starts_on) + (isInside(i, shown) ? "" : ` (${t("notes.outside")})`)), words(format.text(i.title)), words(kind(i)), words(scope(i)), words(i.claim || "–"),
           ]),
