@@ -62,9 +62,14 @@ func New(o Options) *Flow {
 }
 
 // Run takes everything from the bus to the warehouse until ctx ends. First it finishes what an earlier process
-// recorded and did not finish. The error is never nil unless ctx ended.
+// recorded and did not finish. The error is nil when ctx ended, and only then.
 func (f *Flow) Run(ctx context.Context) (err error) {
-	defer func() { f.end(err) }()
+	defer func() {
+		if ctx.Err() != nil {
+			err = nil // what failed because of that is not worth telling
+		}
+		f.end(err)
+	}()
 	for hash, c := range byHash(f.opt.Contracts) {
 		if err := f.opt.Bus.PutContract(ctx, hash, c.Zone, c.Text); err != nil {
 			return err
@@ -85,9 +90,15 @@ func (f *Flow) Run(ctx context.Context) (err error) {
 	return f.follow(ctx, through+1)
 }
 
-// follow reads on from a sequence. One goroutine collects and normalises a range while the other loads the one
-// before; the channel between them holds none, so at most two ranges are in memory (I10).
+// parallelLoads is how many ranges are on their way into the warehouse at once: while the server sorts and writes
+// one, the next is encoded and sent.
+const parallelLoads = 2
+
+// follow reads on from a sequence. One goroutine collects and normalises a range, this one decides what the range
+// before it becomes, and up to parallelLoads bring decided ranges into the warehouse. The channel between the first
+// two holds none, so at most two ranges more than are being loaded are in memory (I10).
 func (f *Flow) follow(ctx context.Context, from uint64) error {
+	asked := ctx // ends when the caller asks; ctx also when a part fails
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	reader, err := f.opt.Bus.Read(ctx, from)
@@ -100,34 +111,43 @@ func (f *Flow) follow(ctx context.Context, from uint64) error {
 		defer close(ranges)
 		plans := f.planner(nil)
 		for {
-			s, err := f.collect(ctx, reader, plans)
-			if err != nil {
+			if err := f.collect(ctx, reader, plans, ranges); err != nil {
 				cancel(err)
-				return
-			}
-			select {
-			case ranges <- s:
-			case <-ctx.Done():
 				return
 			}
 		}
 	}()
+	var loading sync.WaitGroup
+	slots := make(chan struct{}, parallelLoads)
+	before := make(chan struct{})
+	close(before)
 	for s := range ranges {
-		if err := f.decideAndLoad(ctx, s); err != nil {
+		if err := f.decide(ctx, s); err != nil {
 			cancel(err)
 			break
 		}
+		slots <- struct{}{}
+		turn, after := before, make(chan struct{})
+		loading.Go(func() {
+			if err := f.load(ctx, s, turn); err != nil {
+				cancel(err) // before the turn goes on, so that no later range is finished over this gap
+			}
+			close(after)
+			<-slots
+		})
+		before = after
 	}
+	loading.Wait()
 	for range ranges { // let the collector see that ctx has ended
 	}
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	if asked.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
-// decideAndLoad is the heart: decide, record, load, finish.
-func (f *Flow) decideAndLoad(ctx context.Context, s *span) error {
+// decide settles what a range becomes, and writes it down. Ranges are decided one after the other, in order.
+func (f *Flow) decide(ctx context.Context, s *span) error {
 	if err := s.resolve(ctx, f.opt.Resolver, nil); err != nil {
 		return err
 	}
@@ -136,7 +156,7 @@ func (f *Flow) decideAndLoad(ctx context.Context, s *span) error {
 	if err := f.loads.Record(ctx, &s.Range); err != nil {
 		return err
 	}
-	return f.load(ctx, s)
+	return f.quarantine(ctx, s)
 }
 
 // replay makes the load of a recorded range again: the same messages, contracts and decisions give the same
@@ -173,34 +193,41 @@ func (f *Flow) replay(ctx context.Context, r *bus.Range) error {
 	if err := s.resolve(ctx, f.opt.Resolver, r.Decisions); err != nil {
 		return err
 	}
-	return f.load(ctx, s)
+	if err := f.quarantine(ctx, s); err != nil {
+		return err
+	}
+	at := make(chan struct{})
+	close(at)
+	return f.load(ctx, s, at)
 }
 
-// load brings a recorded range into the warehouse.
-func (f *Flow) load(ctx context.Context, s *span) error {
+// load brings a recorded range into the warehouse, and finishes it when its turn comes: ranges may arrive there in
+// any order, because a version says which of two rows is newer, but they are finished in the order of the bus.
+func (f *Flow) load(ctx context.Context, s *span, turn <-chan struct{}) error {
 	tables := s.gather()
 	defer func() {
 		for _, t := range tables {
 			t.Record.Release()
 		}
 	}()
-	if err := f.quarantine(ctx, s); err != nil {
-		return err
-	}
-	var lines []warehouse.Loaded
-	for _, t := range tables {
-		token := s.token(t.Table.Name)
-		started := time.Now().UTC()
-		if err := f.opt.Warehouse.Load(ctx, t.Table, t.Record, token); err != nil {
+	lines := s.lines(tables)
+	s.parts = nil // the tables hold all that is needed; the messages need not stay in memory while they load
+	for i, t := range tables {
+		lines[i].Started = time.Now().UTC()
+		if err := f.opt.Warehouse.Load(ctx, t.Table, t.Record, lines[i].Token); err != nil {
 			return err
 		}
-		lines = append(lines, s.line(t, token, started))
+		lines[i].Finished = time.Now().UTC()
 	}
 	if err := f.opt.Warehouse.Quarantine(ctx, s.token("quarantine_log"), s.held); err != nil {
 		return err
 	}
 	if err := f.opt.Warehouse.Log(ctx, s.token("load_log"), lines); err != nil {
 		return err
+	}
+	<-turn
+	if err := ctx.Err(); err != nil {
+		return err // the range before this one may not have arrived
 	}
 	if err := f.loads.Done(ctx, &s.Range); err != nil {
 		return err

@@ -43,14 +43,16 @@ func newSpan() *span {
 	return &span{Range: bus.Range{Contracts: map[string]string{}}, noted: map[string]int{}, began: time.Now()}
 }
 
-// collect reads messages until a limit closes the range, and says which limit it was.
-func (f *Flow) collect(ctx context.Context, reader *bus.Reader, plans *planner) (*span, error) {
+// collect reads messages until a limit closes the range, says which limit it was, and hands the range to the loader.
+// A full range waits for the loader. One that is only old enough goes when the loader is free and fills on until
+// then: a busy warehouse gets fewer and larger loads.
+func (f *Flow) collect(ctx context.Context, reader *bus.Reader, plans *planner, loader chan<- *span) error {
 	s := newSpan()
 	for {
 		wait := time.Minute
 		if s.Messages > 0 {
 			// Short, so that Drain does not have to wait for the age.
-			wait = min(max(f.opt.Limits.Age-time.Since(s.began), time.Millisecond), 50*time.Millisecond)
+			wait = min(max(f.opt.Limits.Age-time.Since(s.began), 10*time.Millisecond), 50*time.Millisecond)
 		}
 		msg, err := reader.Next(ctx, wait)
 		switch {
@@ -59,23 +61,35 @@ func (f *Flow) collect(ctx context.Context, reader *bus.Reader, plans *planner) 
 				continue
 			}
 		case err != nil:
-			return nil, err
+			return err
 		default:
 			if s.Messages == 0 {
 				s.began = time.Now()
 			}
 			if err := s.take(ctx, msg, plans, f.opt.Log); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		reason, full := f.opt.Limits.Full(s.Rows, s.Bytes, time.Since(s.began))
 		// The range that holds the target, and no later one: else every message after a Drain would be a load.
-		if t := f.target.Load(); !full && s.First <= t && t <= s.Last {
+		if t := f.target.Load(); reason != columnar.ByRows && reason != columnar.ByBytes && s.First <= t && t <= s.Last {
 			reason, full = columnar.ByEnd, true
 		}
-		if full {
-			s.Reason = string(reason)
-			return s, nil
+		s.Reason = string(reason)
+		switch {
+		case reason == columnar.ByAge:
+			select {
+			case loader <- s:
+				return nil
+			default:
+			}
+		case full:
+			select {
+			case loader <- s:
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
 		}
 	}
 }
@@ -88,7 +102,8 @@ func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *
 	s.Messages++
 	s.Last = msg.Sequence
 	batch := read(msg)
-	if batch == nil {
+	foreign := batch == nil
+	if foreign {
 		// Somebody published what is no change batch of this subject. It waits where a person can look at it (I4).
 		log.Warn("a message is not a change batch of its subject and goes to quarantine", "sequence", msg.Sequence, "subject", msg.Subject)
 		batch = unreadable(msg)
@@ -106,6 +121,8 @@ func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *
 		s.Contracts[c.Name] = c.Hash
 	}
 	switch {
+	case foreign:
+		p.refuse("malformed", batch.Problem(0))
 	case p.drops():
 		p.result = &normalise.Result{}
 	case plan == nil:
@@ -207,28 +224,31 @@ func (s *span) token(table string) string {
 	return fmt.Sprintf("%s:%d-%d:%s", table, s.First, s.Last, hex.EncodeToString(h.Sum(nil)[:8]))
 }
 
-// line is a table's line of the load log.
-func (s *span) line(t columnar.Table, token string, started time.Time) warehouse.Loaded {
-	l := warehouse.Loaded{
-		Table: t.Table.Database + "." + t.Table.Name, First: s.First, Last: s.Last, Rows: uint64(t.Record.NumRows()), Reason: s.Reason,
-		Contracts: map[string]string{}, DatasetRows: map[string]uint64{}, DatasetLast: map[string]uint64{},
-		Token: token, Started: started, Finished: time.Now().UTC(),
-	}
-	for _, col := range t.Record.Columns() {
-		for _, buf := range col.Data().Buffers() {
-			if buf != nil {
-				l.Bytes += uint64(buf.Len())
+// lines are the tables' lines of the load log, but for the times.
+func (s *span) lines(tables []columnar.Table) []warehouse.Loaded {
+	lines := make([]warehouse.Loaded, len(tables))
+	for i, t := range tables {
+		l := warehouse.Loaded{
+			Table: t.Table.Database + "." + t.Table.Name, First: s.First, Last: s.Last, Rows: uint64(t.Record.NumRows()), Reason: s.Reason,
+			Contracts: map[string]string{}, DatasetRows: map[string]uint64{}, DatasetLast: map[string]uint64{}, Token: s.token(t.Table.Name),
+		}
+		for _, col := range t.Record.Columns() {
+			for _, buf := range col.Data().Buffers() {
+				if buf != nil {
+					l.Bytes += uint64(buf.Len())
+				}
 			}
 		}
-	}
-	for _, p := range s.parts {
-		for _, r := range p.result.Tables {
-			if r.Table == t.Table && p.contract != nil {
-				l.Contracts[p.contract.Name] = fmt.Sprintf("%d/%s", p.contract.Version, p.contract.Hash)
-				l.DatasetRows[p.contract.Name] += uint64(len(r.Source))
-				l.DatasetLast[p.contract.Name] = p.message.Sequence
+		for _, p := range s.parts {
+			for _, r := range p.result.Tables {
+				if r.Table == t.Table && p.contract != nil {
+					l.Contracts[p.contract.Name] = fmt.Sprintf("%d/%s", p.contract.Version, p.contract.Hash)
+					l.DatasetRows[p.contract.Name] += uint64(len(r.Source))
+					l.DatasetLast[p.contract.Name] = p.message.Sequence
+				}
 			}
 		}
+		lines[i] = l
 	}
-	return l
+	return lines
 }

@@ -17,12 +17,34 @@ import (
 type health struct {
 	node *node
 	gate *ingest.Gate // closed while the disk is low
+	dead chan error   // why an engine will not come back by itself; holds one
 
 	mu     sync.Mutex
 	failed error // why the flow ended, when it did
 }
 
 var _ portal.Flow = (*health)(nil)
+
+// engineChanged is told of every change of the embedded engines' state.
+func (h *health) engineChanged(c embedded.Component) {
+	closeOnLowDisk(h.gate, c)
+	if c.State == embedded.Failed {
+		select {
+		case h.dead <- c.Err:
+		default: // one reason to end is enough
+		}
+	}
+}
+
+// engineDied returns when an engine failed for good: the process ends, and whoever keeps it running starts it anew.
+func (h *health) engineDied(ctx context.Context) error {
+	select {
+	case err := <-h.dead:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
 
 // Generation changes with every completed load.
 func (h *health) Generation() uint64 { return h.node.flow.Status().Through }

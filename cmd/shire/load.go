@@ -62,7 +62,14 @@ var errNotRead = errors.New("not everything could be read")
 func (a *app) load(ctx context.Context, s *setup, names []string) error {
 	began := time.Now()
 	gate := ingest.NewGate()
-	e, err := a.start(ctx, s, func(c embedded.Component) { closeOnLowDisk(gate, c) })
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	e, err := a.start(ctx, s, func(c embedded.Component) {
+		closeOnLowDisk(gate, c)
+		if c.State == embedded.Failed {
+			cancel(c.Err) // what waits for that engine would wait for ever
+		}
+	})
 	if errors.Is(err, embedded.ErrLocked) {
 		return a.loadByRunning(ctx, s, names)
 	}
@@ -87,10 +94,12 @@ func (a *app) load(ctx context.Context, s *setup, names []string) error {
 	bar.done()
 	stopFlow()
 	flowErr := <-flowEnded
-	if flowErr != nil && ctx.Err() == nil {
+	switch {
+	case flowErr != nil && ctx.Err() == nil:
 		return flowErr
-	}
-	if err != nil {
+	case err != nil && ctx.Err() != nil:
+		return fmt.Errorf("the load was stopped; the next one goes on where it was: %w", context.Cause(ctx))
+	case err != nil:
 		return err
 	}
 	result.Seconds = time.Since(began).Seconds()

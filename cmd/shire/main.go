@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/shirecounty/shire/deploy/embedded"
@@ -16,8 +17,15 @@ import (
 // version is set by the Makefile.
 var version = "0.1.0-dev"
 
+// memoryLimit is where the collector begins to work harder rather than let this process grow; its buffers are bounded
+// well below (I10). GOMEMLIMIT overrides it.
+const memoryLimit = 500 << 20
+
 func main() {
 	embedded.RunChildIfAsked()
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()

@@ -3,12 +3,16 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
+	sqldriver "database/sql/driver"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -248,10 +252,7 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		return nil, inputf("%v", err)
 	}
 	fingerprint := sha256.Sum256(append([]byte("shire pseudonym key\n"), e.key...))
-	if n.warehouse, err = warehouse.Connect(ctx, e.loader, n.bus.ID()+"/"+hex.EncodeToString(fingerprint[:8]), a.log); err != nil {
-		return nil, reachable(err, e.loader.Native)
-	}
-	if err := n.prepareWarehouse(ctx); err != nil {
+	if err := n.openWarehouse(ctx, n.bus.ID()+"/"+hex.EncodeToString(fingerprint[:8])); err != nil {
 		return nil, err
 	}
 	n.flow = pipeline.New(pipeline.Options{
@@ -292,15 +293,39 @@ func waitLoaded(ctx context.Context, b *bus.Bus, sequence uint64) error {
 	}
 }
 
-// prepareWarehouse writes what the program knows from its files: calendar, departments, views.
-func (n *node) prepareWarehouse(ctx context.Context) error {
+// openWarehouse makes the warehouse ready. An embedded ClickHouse that dies meanwhile is started again by its
+// supervisor, and every step can be repeated; an external one that does not answer is better told at once.
+func (n *node) openWarehouse(ctx context.Context, bus string) error {
+	const attempts, pause = 20, 500 * time.Millisecond
+	supervised := n.engines.own != nil && n.engines.own.ClickHouse() != nil
+	for attempt := 1; ; attempt++ {
+		err := n.prepareWarehouse(ctx, bus)
+		if err == nil || !supervised || !away(err) || attempt == attempts {
+			return reachable(err, n.engines.loader.Native)
+		}
+		n.log.Warn("the warehouse could not be made ready; it is tried again", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// prepareWarehouse connects, migrates, and writes what the program knows from its files: calendar, departments, views.
+func (n *node) prepareWarehouse(ctx context.Context, bus string) error {
+	var err error
+	if n.warehouse == nil {
+		if n.warehouse, err = warehouse.Connect(ctx, n.engines.loader, bus, n.log); err != nil {
+			return err
+		}
+	}
 	if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
 		return err
 	}
 	if err := clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics); err != nil {
 		return err
 	}
-	var err error
 	if n.analyst, err = warehouse.Open(n.engines.analyst); err != nil {
 		return err
 	}
@@ -318,9 +343,15 @@ func (n *node) close() {
 }
 
 func reachable(err error, address string) error {
-	var network interface{ Timeout() bool }
-	if errors.As(err, &network) {
-		return fmt.Errorf("ClickHouse at %s: %w; check the address, and that the server runs: %w", address, errUnreachable, err)
+	if err == nil || !away(err) {
+		return err
 	}
-	return err
+	return fmt.Errorf("ClickHouse at %s: %w; check the address, and that the server runs: %w", address, errUnreachable, err)
+}
+
+// away tells errors of the connection from answers of the server.
+func away(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, sqldriver.ErrBadConn) || errors.Is(err, sql.ErrConnDone)
 }

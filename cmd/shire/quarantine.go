@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) quarantineCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "quarantine", Short: "Rows that a contract refused: list them, show one, retry or drop them"}
+	cmd := &cobra.Command{Use: "quarantine", Short: "Rows that a contract refused: list them, show one, retry or drop them", Args: cobra.ArbitraryArgs, RunE: group}
 	cmd.AddCommand(a.quarantineList(), a.quarantineShow(), a.quarantineRetry(), a.quarantineDrop())
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -53,12 +54,21 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(out)
 	root.SetErr(errOut)
+	// Arguments that are wrong are never parsed to their end, and yet who asked for JSON gets it.
+	a.json = asksForJSON(args)
+	var text bytes.Buffer // what cobra prints: help, completion scripts
+	if a.json {
+		root.SetOut(&text)
+	}
 	cmd, err := root.ExecuteContextC(ctx)
 	if a.command == "" && cmd != nil {
 		a.command = cmd.Name()
 	}
 	code := exitCode(ctx, err)
 	if a.json {
+		if a.result == nil && text.Len() > 0 {
+			a.result = text.String()
+		}
 		a.envelope(err, code)
 		return code
 	}
@@ -66,6 +76,18 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintln(errOut, strings.TrimRight(sentence(err), "\n"))
 	}
 	return code
+}
+
+func asksForJSON(args []string) bool {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return false
+		case "--json", "--json=true":
+			return true
+		}
+	}
+	return false
 }
 
 func (a *app) root() *cobra.Command {
@@ -95,6 +117,18 @@ func (a *app) root() *cobra.Command {
 	root.AddCommand(a.upCommand(), a.demoCommand(), a.loadCommand(), a.checkCommand(), a.sqlCommand(), a.statusCommand(),
 		a.quarantineCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
 	return root
+}
+
+// group is a command that only holds others: alone it shows them, and another word than their names is a mistake.
+func group(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return cmd.Help()
+	}
+	var names []string
+	for _, c := range cmd.Commands() {
+		names = append(names, c.Name())
+	}
+	return inputf("%s has no command %q; %s", cmd.CommandPath(), args[0], document.DidYouMean(args[0], names))
 }
 
 // exactly is cobra's argument check with a sentence and the exit code of wrong input.

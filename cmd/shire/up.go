@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"sync"
@@ -12,7 +11,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
-	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline/ingest"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/schemas/metrics"
@@ -35,7 +33,7 @@ func (a *app) upCommand() *cobra.Command {
 
 // up runs the platform until ctx ends. beside runs next to it, when given, and is told the node.
 func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *node) error) error {
-	h := &health{gate: ingest.NewGate()}
+	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
 	figures := &lateFigures{}
 	p, err := portal.New(portal.Options{
@@ -49,7 +47,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err != nil {
 		return err
 	}
-	e, err := a.start(ctx, s, func(c embedded.Component) { closeOnLowDisk(h.gate, c) })
+	e, err := a.start(ctx, s, h.engineChanged)
 	if err != nil {
 		return err
 	}
@@ -79,6 +77,7 @@ const drainTimeout = 4 * time.Second
 // runAll runs the parts until ctx ends or one of them fails for good. Then it drains: the sources stop first, the flow
 // when it has loaded what they brought.
 func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, url string, beside func(context.Context, *node) error) error {
+	asked := ctx // ends when the user asks; ctx also when a part fails
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	flowCtx, stopFlow := context.WithCancel(context.WithoutCancel(ctx))
@@ -94,6 +93,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	}
 	part(&flow, flowCtx, n.flow.Run)
 	part(&parts, ctx, p.Serve)
+	part(&parts, ctx, h.engineDied)
 	for _, s := range n.sources {
 		part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
 	}
@@ -106,8 +106,8 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	a.drain(n)
 	stopFlow()
 	flow.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	if asked.Err() == nil {
+		return context.Cause(ctx)
 	}
 	a.say("stopped")
 	return nil

@@ -146,8 +146,8 @@ func (d *decoder) size(m map[string]any, key string, into *int) {
 	if !there {
 		return
 	}
-	var b county.Bytes
-	if err := b.UnmarshalYAML([]byte(fmt.Sprint(v))); err != nil || b < 1<<10 || b > 1<<30 {
+	b, ok := county.ParseBytes(fmt.Sprint(v))
+	if !ok || b < 1<<10 || b > 1<<30 {
 		d.fail("with."+key, "write a size between 1KiB and 1GiB, such as 16MiB", "is not a size that can be used")
 		return
 	}

@@ -12,6 +12,8 @@
 //   - This process dies, by whatever means: the child sees its standard input end (and on Linux is killed by the kernel),
 //     the lock is free, and runtime.json, left behind, is not believed.
 //   - The disk fills: the disk component becomes [Low] and OnChange says so, before the engines fail to write.
+//   - JetStream fails to write all the same: its component becomes [Failed]. What it acknowledged is there at the next
+//     start; until then it takes nothing.
 package embedded
 
 import (
@@ -53,7 +55,7 @@ type Engines struct {
 	nats       *NATS       // nil if disabled
 	clickHouse *clickHouse // nil if disabled
 	stopWatch  context.CancelFunc
-	watched    chan struct{}
+	watches    sync.WaitGroup
 
 	mu      sync.Mutex // guards runtime and stopped
 	runtime Runtime
@@ -74,8 +76,11 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 	if err := makeWritable(dir); err != nil {
 		return nil, err
 	}
-	e := &Engines{dir: dir, health: &health{onChange: o.OnChange}, stopWatch: func() {}}
+	e := &Engines{dir: dir, health: &health{onChange: o.OnChange}}
+	watching, stopWatch := context.WithCancel(context.Background())
+	e.stopWatch = stopWatch
 	if e.lock, err = lockDir(dir); err != nil {
+		stopWatch()
 		return nil, err
 	}
 	defer func() {
@@ -91,11 +96,14 @@ func Start(ctx context.Context, o Options) (_ *Engines, err error) {
 	if err := checkLayout(dir, o.Version); err != nil {
 		return nil, err
 	}
-	if err := e.watchDisk(o.MinFreeBytes); err != nil {
+	if err := e.watchDisk(watching, o.MinFreeBytes); err != nil {
 		return nil, err
 	}
 	if err := e.startEngines(ctx, o); err != nil {
 		return nil, err
+	}
+	if e.nats != nil {
+		e.watches.Go(func() { e.nats.watchStore(watching, e.storeFailed) })
 	}
 	e.runtime = Runtime{PID: os.Getpid(), Started: time.Now().UTC(), Layout: o.Version, Extra: maps.Clone(o.Extra)}
 	if e.nats != nil {
@@ -151,7 +159,16 @@ func (e *Engines) startEngines(ctx context.Context, o Options) error {
 	return errors.Join(natsErr, clickHouseErr)
 }
 
-func (e *Engines) watchDisk(need uint64) error {
+func (e *Engines) storeFailed(problem error) {
+	e.health.set(ComponentNATS, Failed, &EnvError{
+		What:  fmt.Sprintf("NATS cannot store messages any more: %v", problem),
+		Where: filepath.Join(e.dir, natsDir),
+		Do:    "See to it that the disk takes writes, then start again: nothing that was acknowledged is lost, and sources go on where they stopped",
+		Err:   problem,
+	})
+}
+
+func (e *Engines) watchDisk(ctx context.Context, need uint64) error {
 	if need == 0 {
 		return nil
 	}
@@ -164,12 +181,7 @@ func (e *Engines) watchDisk(need uint64) error {
 	}
 	set := func(state State, err error) { e.health.set(ComponentDisk, state, err) }
 	set(Running, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	e.stopWatch, e.watched = cancel, make(chan struct{})
-	go func() {
-		defer close(e.watched)
-		(&diskWatch{dir: e.dir, need: need, free: freeBytes, set: set}).run(ctx, diskCheckInterval)
-	}()
+	e.watches.Go(func() { (&diskWatch{dir: e.dir, need: need, free: freeBytes, set: set}).run(ctx, diskCheckInterval) })
 	return nil
 }
 
@@ -227,9 +239,7 @@ func (e *Engines) Stop(ctx context.Context) error {
 	}
 	errs := []error{removeRuntime(e.dir)}
 	e.stopWatch()
-	if e.watched != nil {
-		<-e.watched
-	}
+	e.watches.Wait()
 	var both sync.WaitGroup
 	var natsErr, clickHouseErr error
 	if e.clickHouse != nil {

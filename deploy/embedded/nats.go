@@ -166,6 +166,42 @@ func onlySubjects(patterns []string) *server.SubjectPermission {
 	return &server.SubjectPermission{Allow: patterns}
 }
 
+// storeProblem tells why JetStream cannot store what it is given, nil when it can. After one failed write, whatever the
+// reason, nats-server takes nothing more for that stream until it is started again, and does not answer who publishes: a
+// publisher that waits for its acknowledgement waits for ever.
+func (n *NATS) storeProblem() error {
+	if status := n.server.Healthz(&server.HealthzOptions{}); status.Status != "ok" {
+		return errors.New(status.Error)
+	}
+	return nil
+}
+
+// storeCheckInterval is how often JetStream is asked whether it can still store.
+const storeCheckInterval = time.Second
+
+// watchStore calls failed once, when JetStream cannot store any more.
+func (n *NATS) watchStore(ctx context.Context, failed func(error)) {
+	tick := time.NewTicker(storeCheckInterval)
+	defer tick.Stop()
+	for bad := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		problem := n.storeProblem()
+		if problem == nil {
+			bad = 0
+			continue
+		}
+		// Twice, because a stream that is being made is for a moment one that is not there.
+		if bad++; bad == 2 {
+			failed(problem)
+			return
+		}
+	}
+}
+
 func (n *NATS) stop(ctx context.Context) error {
 	done := make(chan struct{})
 	go func() {

@@ -38,7 +38,7 @@ func (b *Bus) read(ctx context.Context, stream jetstream.Stream, from uint64, su
 		return nil, fmt.Errorf("a consumer of %s cannot be made: %w", subjects[0], err)
 	}
 	// I10: at most this many bytes wait on our side; a slow flow slows the consumer, not the memory.
-	messages, err := consumer.Messages(jetstream.PullMaxBytes(16 << 20))
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(8 << 20))
 	if err != nil {
 		return nil, fmt.Errorf("messages of %s cannot be fetched: %w", subjects[0], err)
 	}

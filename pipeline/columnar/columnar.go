@@ -53,41 +53,69 @@ type Table struct {
 
 // Gatherer builds the tables of one load.
 type Gatherer struct {
-	builders map[string]*array.RecordBuilder
+	rows map[string][]*normalise.Rows
 }
 
 // NewGatherer starts a load.
-func NewGatherer() *Gatherer { return &Gatherer{builders: map[string]*array.RecordBuilder{}} }
+func NewGatherer() *Gatherer { return &Gatherer{rows: map[string][]*normalise.Rows{}} }
 
-// Add gathers rows. What it needs is copied; the rows' batch may be released afterwards.
-func (g *Gatherer) Add(r *normalise.Rows) {
-	rb := g.builders[r.Table.Name]
-	if rb == nil {
-		rb = array.NewRecordBuilder(memory.DefaultAllocator, r.Table.Schema())
-		g.builders[r.Table.Name] = rb
-	}
-	for i, col := range r.Table.Columns {
-		field := rb.Field(i)
-		field.Reserve(len(r.Source))
-		if r.Columns[i] == nil {
-			appendAssigned(field, col.Name, r)
-			continue
-		}
-		appendMapped(field, r.Columns[i], r)
-	}
-}
+// Add takes rows into the load. Their batch must not be released before Finish.
+func (g *Gatherer) Add(r *normalise.Rows) { g.rows[r.Table.Name] = append(g.rows[r.Table.Name], r) }
 
-// Finish returns the tables in the model's order, so that a replay loads them in the same order, and ends the load.
+// Finish copies the rows into one record for each table, in the model's order, so that a replay loads them in the same
+// order. Afterwards the rows' batches may be released.
 func (g *Gatherer) Finish() []Table {
 	var out []Table
 	for _, t := range canonical.Tables {
-		if rb := g.builders[t.Name]; rb != nil {
-			out = append(out, Table{Table: t, Record: rb.NewRecord()})
-			rb.Release()
+		if rows := g.rows[t.Name]; len(rows) > 0 {
+			out = append(out, Table{Table: t, Record: gather(t, rows)})
 		}
 	}
-	g.builders = nil
+	g.rows = nil
 	return out
+}
+
+func gather(t *canonical.Table, all []*normalise.Rows) arrow.Record {
+	rb := array.NewRecordBuilder(memory.DefaultAllocator, t.Schema())
+	defer rb.Release()
+	n := 0
+	for _, r := range all {
+		n += len(r.Source)
+	}
+	for i, col := range t.Columns {
+		field := rb.Field(i)
+		field.Reserve(n)
+		if b, ok := field.(*array.StringBuilder); ok {
+			b.ReserveData(textBytes(i, all)) // growing by doubling would copy every byte once more
+		}
+		for _, r := range all {
+			if r.Columns[i] == nil {
+				appendAssigned(field, col.Name, r)
+			} else {
+				appendMapped(field, r.Columns[i], r)
+			}
+		}
+	}
+	return rb.NewRecord()
+}
+
+// textBytes is the length of a mapped text column over all rows; of an assigned one, which repeats a few short words,
+// it is left to the builder.
+func textBytes(column int, all []*normalise.Rows) int {
+	n := 0
+	for _, r := range all {
+		c := r.Columns[column]
+		switch {
+		case c == nil:
+		case c.Text == nil:
+			n += len(c.Const) * len(r.Source)
+		default:
+			for _, i := range r.Source {
+				n += len(c.Text[i])
+			}
+		}
+	}
+	return n
 }
 
 func appendMapped(field array.Builder, c *normalise.Column, r *normalise.Rows) {

@@ -41,6 +41,7 @@ func (g *Gate) Through(ctx context.Context, fn func(context.Context) error) erro
 	if reason != nil {
 		return reason
 	}
+	asked := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	go func() {
@@ -52,8 +53,8 @@ func (g *Gate) Through(ctx context.Context, fn func(context.Context) error) erro
 		}
 	}()
 	err := fn(ctx)
-	if cause := context.Cause(ctx); ctx.Err() != nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		return cause
+	if ctx.Err() != nil && asked.Err() == nil {
+		return context.Cause(ctx)
 	}
 	return err
 }

@@ -149,7 +149,7 @@ func (f *Figures) Labels(ctx context.Context) (departments, items []metrics.Labe
 			SELECT code, name_zh, name_en FROM mart.departments
 			UNION ALL
 			SELECT DISTINCT department AS code, toString(code), toString(code) FROM
-				(SELECT department FROM mart.cases UNION ALL SELECT department FROM mart.submissions UNION ALL SELECT department FROM mart.incidents)
+				(SELECT department FROM mart.cases UNION ALL SELECT department FROM mart.incidents)
 			WHERE department != '' AND department NOT IN (SELECT code FROM mart.departments)
 		)
 		GROUP BY code ORDER BY code`)

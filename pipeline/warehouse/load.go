@@ -25,6 +25,8 @@ func (w *Warehouse) insert(ctx context.Context, table, token string, columns []s
 			"deduplicate_blocks_in_dependent_materialized_views": 1,
 			// The server encodes LowCardinality itself: quicker than here, value by value.
 			"low_cardinality_allow_in_native_format": 0,
+			// Collapsing the versions within a block is left to the merges and to FINAL; here it would cost more than the sort.
+			"optimize_on_insert": 0,
 			// The block must arrive as one part per token, not be cut or joined.
 			"max_insert_block_size": 1 << 24,
 		}))

@@ -26,9 +26,14 @@ type Address struct {
 }
 
 func (a Address) options() *ch.Options {
+	// Compressing costs more than loopback saves.
+	compression := ch.CompressionLZ4
+	if host, _, err := net.SplitHostPort(a.Native); err == nil && net.ParseIP(host).IsLoopback() {
+		compression = ch.CompressionNone
+	}
 	return &ch.Options{
 		Addr: []string{a.Native}, Auth: ch.Auth{Database: "default", Username: a.User, Password: a.Password}, TLS: a.TLS,
-		Compression: &ch.Compression{Method: ch.CompressionLZ4}, DialTimeout: 5 * time.Second, ReadTimeout: 5 * time.Minute,
+		Compression: &ch.Compression{Method: compression}, DialTimeout: 5 * time.Second, ReadTimeout: 5 * time.Minute,
 		MaxOpenConns: 4, MaxIdleConns: 4, ConnMaxLifetime: time.Hour, BlockBufferSize: 4,
 	}
 }

@@ -126,6 +126,7 @@ func (b *Batch) bind() error {
 // Encode writes the batch as one Arrow IPC stream: schema, one record batch, end.
 func (b *Batch) Encode() ([]byte, error) {
 	var buf bytes.Buffer
+	buf.Grow(b.size())
 	w := ipc.NewWriter(&buf, ipc.WithSchema(b.Record.Schema()))
 	if err := w.Write(b.Record); err != nil {
 		return nil, fmt.Errorf("encode a change batch of %s: %w", b.Dataset, err)
@@ -136,9 +137,26 @@ func (b *Batch) Encode() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// size is the bytes of the batch's buffers and a little for what stands around them.
+func (b *Batch) size() int {
+	size := 4 << 10
+	for _, column := range b.Record.Columns() {
+		size += 1 << 8
+		for _, buffer := range column.Data().Buffers() {
+			if buffer != nil {
+				size += buffer.Len() + 64
+			}
+		}
+	}
+	return size
+}
+
 // Decode reads what Encode wrote.
 func Decode(data []byte) (*Batch, error) {
-	r, err := ipc.NewReader(&framed{bytes.NewReader(data)}, ipc.WithAllocator(newAllowance(len(data))))
+	if err := proven(data); err != nil {
+		return nil, fmt.Errorf("decode a change batch: %w", err)
+	}
+	r, err := ipc.NewReader(bytes.NewReader(data), ipc.WithAllocator(newAllowance(len(data))))
 	if err != nil {
 		return nil, fmt.Errorf("decode a change batch: %w", err)
 	}
@@ -277,8 +295,19 @@ func (b *Builder) Build() *Batch {
 	if err := batch.bind(); err != nil {
 		panic("change: the builder's own schema does not bind: " + err.Error()) // the schema is fixed above
 	}
+	b.reserve(bare.NumRows(), batch.Record)
 	b.rows, b.bytes, b.first, b.last = 0, 0, "", ""
 	return batch
+}
+
+// reserve makes room for a batch like the last one: growing by doubling would copy every byte once more.
+func (b *Builder) reserve(rows int64, like arrow.Record) {
+	b.rb.Reserve(int(rows))
+	for i := range like.NumCols() {
+		if column, ok := like.Column(int(i)).(*array.String); ok {
+			b.rb.Field(int(i)).(*array.StringBuilder).ReserveData(len(column.ValueBytes()))
+		}
+	}
 }
 
 // Release frees the builder's buffers.

@@ -290,15 +290,22 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// What was decoded can be read to the last value, and be written again.
+		// What was decoded can be read to the last value, and be packed again, as quarantine does.
+		again := change.NewBuilder(b.Source, b.Department, b.Dataset, b.Unit, b.Columns())
+		defer again.Release()
 		for i := range b.Len() {
-			_, _, _, _, _, _, _ = b.Op(i), b.Key(i), b.Row(i), b.Time(i), b.Problem(i), b.Raw(i), b.Version(1, i)
+			c := change.Change{Op: b.Op(i), Key: b.Key(i), Row: b.Row(i), Time: b.Time(i), Problem: b.Problem(i), Raw: b.Raw(i)}
 			for k := range b.Columns() {
-				_ = strings.Clone(b.Values(k).Value(i))
+				c.Values, c.Null = append(c.Values, b.Values(k).Value(i)), append(c.Null, b.Values(k).IsNull(i))
 			}
+			again.AppendFrom(c, b.Version(1, i))
 		}
-		if _, err := b.Encode(); err != nil {
+		packed, err := again.Build().Encode()
+		if err != nil {
 			t.Fatalf("decoded and not encoded again: %v", err)
+		}
+		if second, err := change.Decode(packed); err != nil || second.Len() != b.Len() {
+			t.Fatalf("decoded, encoded and not decoded again: %v", err)
 		}
 	})
 }

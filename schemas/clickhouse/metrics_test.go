@@ -208,9 +208,9 @@ func TestRatiosByHand(t *testing.T) {
 		"supplement_rate":                {1, 5},
 		"satisfaction_rate":              {2, 4},
 		"rating_rate":                    {3, 4},
-		"repeat_rate":                    {2, 3},
-		"repeat_rate_same_department":    {1, 3},
-		"repeat_rate_across_departments": {1, 3},
+		"repeat_rate":                    {2, 4},
+		"repeat_rate_same_department":    {1, 4},
+		"repeat_rate_across_departments": {1, 4},
 		"papers_spared":                  {1, 4},
 	}
 	for name, want := range whole {

@@ -24,6 +24,7 @@ func TestCasesCountLegalTime(t *testing.T) {
 		at("plain", nil),
 		at("stopped", nil),
 		at("overlap", nil),
+		at("nested", nil),
 		at("outside", nil),
 		at("unended", nil),
 		at("midnight", row{"accepted_at": local("2026-02-14 00:30")}), // still the 13th in UTC
@@ -43,6 +44,9 @@ func TestCasesCountLegalTime(t *testing.T) {
 		stop("stopped", "supplement", "2026-02-14 09:00", "2026-02-24 09:00"), // takes the 24th
 		stop("overlap", "supplement", "2026-02-14 09:00", "2026-02-24 09:00"),
 		stop("overlap", "special", "2026-02-13 11:00", "2026-02-24 17:00"), // takes the 14th and the 24th, once
+		stop("nested", "special", "2026-02-13 11:00", "2026-02-24 17:00"),  // takes the 14th and the 24th,
+		stop("nested", "supplement", "2026-02-14 09:00", "2026-02-16 09:00"),
+		stop("nested", "special", "2026-02-20 09:00", "2026-02-25 09:00"),  // and this one the 25th
 		stop("outside", "special", "2026-02-01 09:00", "2026-02-13 12:00"), // before acceptance
 		stop("unended", "special", "2026-02-24 09:00", nil),                // takes the 25th
 		stop("plain", "", "2026-02-14 09:00", "2026-02-24 09:00"),          // an ordinary step stops nothing
@@ -52,6 +56,7 @@ func TestCasesCountLegalTime(t *testing.T) {
 	same(t, read(t, c, "case_number; legal_days; calendar_missing; open", "FROM mart.cases ORDER BY case_number"),
 		"first day 1 0 0", // 2024-01-02; the first day's eve needs no calendar
 		"midnight 2 0 0",
+		"nested 0 0 0",
 		"no calendar ~ 1 0",
 		"not accepted ~ 0 1",
 		"open 7 0 1", // 14, 24, 25, 26, 27, 28 and 2026-03-02
@@ -253,4 +258,22 @@ func TestReferenceFollowsTheFiles(t *testing.T) {
 	same(t, read(t, c, "date; working; holiday_en != ''", "FROM mart.calendar WHERE date IN ('2026-02-14', '2026-02-16') ORDER BY date"),
 		"2026-02-14 1 1", "2026-02-16 0 1")
 	load(map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}})
+}
+
+func TestOpsShowTheFlow(t *testing.T) {
+	c := ready(t)
+	exec(t, c, "TRUNCATE TABLE store.quarantine_log")
+	exec(t, c, "TRUNCATE TABLE store.load_log")
+	held := "INSERT INTO store.quarantine_log (dataset, source_department, version, sequence, code, state, event, quarantined_at) VALUES "
+	exec(t, c, held+"('d', 'hall', 65536, 1, 'required', 'waiting', 1, now64()), ('d', 'hall', 65537, 1, 'date', 'waiting', 1, now64())")
+	exec(t, c, held+"('d', 'hall', 65536, 1, 'required', 'released', 9, now64())")
+	exec(t, c, held+"('d', 'hall', 65536, 1, 'required', 'waiting', 1, now64())") // a replay of what came first
+	same(t, read(t, c, "version; state", "FROM ops.quarantine ORDER BY version"), "65536 released", "65537 waiting")
+	load := "INSERT INTO store.load_log (table_name, first_sequence, last_sequence, rows, dataset_rows, dataset_sequences, finished_at) VALUES "
+	exec(t, c, load+"('store.cases', 1, 9, 5, {'a': 3, 'b': 2}, {'a': 9, 'b': 8}, '2026-01-01 00:00:00')")
+	exec(t, c, load+"('store.cases', 10, 12, 1, {'a': 1}, {'a': 11}, '2026-01-02 00:00:00')")
+	exec(t, c, load+"('store.cases', 10, 12, 1, {'a': 1}, {'a': 11}, '2026-01-03 00:00:00')") // the same range again
+	same(t, read(t, c, "dataset; last_sequence; last_loaded_at; rows", "FROM ops.lag ORDER BY dataset"),
+		"a 11 2026-01-03 00:00:00.000000 4", "b 8 2026-01-01 00:00:00.000000 2")
+	same(t, read(t, as(t, clickhouse.Analyst), "sum(rows)", "FROM ops.loads"), "6")
 }

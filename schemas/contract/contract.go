@@ -103,7 +103,7 @@ type Between struct {
 // Emit is one canonical row that a source row becomes.
 type Emit struct {
 	Table        string           `yaml:"table" json:"table" jsonschema:"required"`
-	Role         string           `yaml:"role,omitempty" json:"role,omitempty" jsonschema:"description=Names this party of the row, so that other emits can refer to it; needed where a row emits several rows of one table"`
+	Role         string           `yaml:"role,omitempty" json:"role,omitempty" jsonschema:"description=Names this party of the row\\, so that other emits can refer to it; needed where a row emits several rows of one table"`
 	Key          []string         `yaml:"key,omitempty" json:"key,omitempty" jsonschema:"description=Fields that identify the canonical record when it is not one per source record"`
 	When         *When            `yaml:"when,omitempty" json:"when,omitempty"`
 	Person       string           `yaml:"person,omitempty" json:"person,omitempty" jsonschema:"description=Role of the person record of this row that it belongs to"`

@@ -253,14 +253,14 @@ func (p *prover) timed(path string, fields ...string) {
 			continue
 		}
 		if k := p.d.Fields[i].Semantic.Kind(); k != semantic.Date && k != semantic.Timestamp {
-			p.fail(path, "name a field of type date or timestamp", "field %s is a %s", name, k)
+			p.fail(path, "name a field of type date or timestamp", "field %s is of kind %s", name, k)
 		}
 	}
 }
 
 func (p *prover) numeric(path, name string) {
 	if k, ok := p.kind(name); ok && k != semantic.Integer && k != semantic.Decimal {
-		p.fail(path, "name a field of type integer or decimal", "field %s is a %s", name, k)
+		p.fail(path, "name a field of type integer or decimal", "field %s is of kind %s", name, k)
 	}
 }
 
@@ -308,7 +308,7 @@ func (p *prover) emits() {
 				p.fail(path+".when", "write in: [values] or present: true", "the condition has to say either which values or that the field is present")
 			}
 			if k, ok := p.kind(e.When.Field); ok && len(e.When.In) > 0 && k != semantic.Text {
-				p.fail(path+".when", "name a text field, or write present: true", "field %s is a %s, which in: cannot compare", e.When.Field, k)
+				p.fail(path+".when", "name a text field, or write present: true", "field %s is of kind %s, which in: cannot compare", e.When.Field, k)
 			}
 		}
 		p.columns(path, table, e)
@@ -393,7 +393,7 @@ func (p *prover) fits(at string, table *canonical.Table, col *canonical.Column, 
 		return
 	}
 	if k := f.Semantic.Kind(); !accepts(col.Type, k) {
-		p.fail(at, "change the field's type or map another field", "field %s is a %s, which does not fit the column %s", name, k, col.Name)
+		p.fail(at, "change the field's type or map another field", "field %s is of kind %s, which does not fit the column %s", name, k, col.Name)
 	}
 }
 

@@ -2,30 +2,38 @@ package contract
 
 import (
 	"encoding/json"
-	"fmt"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/invopop/jsonschema"
+
+	"github.com/shirecounty/shire/schemas/document"
 )
 
 // UnmarshalYAML accepts the three ways to write a value.
-func (v *Value) UnmarshalYAML(data []byte) error {
-	var field string
-	if yaml.Unmarshal(data, &field) == nil {
-		v.Field = field
-		return nil
+func (v *Value) UnmarshalYAML(node ast.Node) error {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		v.Field = n.Value
+	case *ast.SequenceNode:
+		for _, item := range n.Values {
+			name, ok := item.(*ast.StringNode)
+			if !ok {
+				return document.Errorf(item, "a list that fills a column holds names of fields")
+			}
+			v.Fields = append(v.Fields, name.Value)
+		}
+	case *ast.MappingNode:
+		if len(n.Values) == 1 && n.Values[0].Key.String() == "value" {
+			if scalar, ok := n.Values[0].Value.(ast.ScalarNode); ok {
+				text := scalar.GetToken().Value // as it is written: 02 is a code, not the number 2
+				v.Const = &text
+			}
+		}
 	}
-	if yaml.Unmarshal(data, &v.Fields) == nil {
-		return nil
+	if v.Field == "" && len(v.Fields) == 0 && v.Const == nil {
+		return document.Errorf(node, "a column is filled by a field's name, a list of fields, or {value: constant}")
 	}
-	var constant struct {
-		Value *string `yaml:"value"`
-	}
-	if err := yaml.UnmarshalWithOptions(data, &constant, yaml.Strict()); err == nil && constant.Value != nil {
-		v.Const = constant.Value
-		return nil
-	}
-	return fmt.Errorf("a column is filled by a field's name, a list of fields, or {value: constant}")
+	return nil
 }
 
 // MarshalJSON writes a value the way it is written in YAML.

@@ -4,9 +4,10 @@ package county
 import (
 	"time"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 
 	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/document"
 )
 
 // Config is county.yaml.
@@ -26,7 +27,7 @@ type Config struct {
 
 // County names the county that this node serves (县).
 type County struct {
-	Division string `yaml:"division" json:"division" jsonschema:"required,pattern=^[0-9]{6}$,description=Six-digit division code, GB/T 2260"`
+	Division string `yaml:"division" json:"division" jsonschema:"required,pattern=^[0-9]{6}$,description=Six-digit division code\\, GB/T 2260"`
 	NameZh   string `yaml:"name_zh" json:"name_zh" jsonschema:"required"`
 	NameEn   string `yaml:"name_en" json:"name_en"`
 	TimeZone string `yaml:"time_zone,omitempty" json:"time_zone,omitempty" jsonschema:"default=Asia/Shanghai"`
@@ -78,8 +79,10 @@ type Source struct {
 	Kind     string         `yaml:"kind" json:"kind" jsonschema:"required,description=Kind of connector: file"`
 	Datasets []string       `yaml:"datasets" json:"datasets" jsonschema:"required,description=Datasets that it delivers; each dataset has one source"`
 	With     map[string]any `yaml:"with,omitempty" json:"with,omitempty" jsonschema:"description=Settings of the connector"`
+	Schedule string         `yaml:"schedule,omitempty" json:"schedule,omitempty" jsonschema:"description=Read to its end at these times and not followed in between: minute hour day-of-month month day-of-week in the county's time zone"`
 
-	Path string `yaml:"-" json:"-"` // YAML path of this source, for messages
+	Path  string    `yaml:"-" json:"-"` // YAML path of this source, for messages
+	Times *Schedule `yaml:"-" json:"-"` // Schedule, read; nil for a source that is followed
 }
 
 // Flow bounds the pipeline's buffers (I10).
@@ -106,14 +109,10 @@ type Pseudonyms struct {
 type Duration time.Duration
 
 // UnmarshalYAML reads "5s".
-func (d *Duration) UnmarshalYAML(data []byte) error {
-	var s string
-	if err := yaml.Unmarshal(data, &s); err != nil {
-		return err
-	}
-	v, err := time.ParseDuration(s)
+func (d *Duration) UnmarshalYAML(node ast.Node) error {
+	v, err := time.ParseDuration(scalar(node))
 	if err != nil || v <= 0 {
-		return errDuration
+		return document.Errorf(node, "write a duration such as 200ms, 5s or 2m")
 	}
 	*d = Duration(v)
 	return nil

@@ -1,6 +1,7 @@
 package county
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -40,6 +41,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	}
 	c.defaults()
 	c.prove(fail, kinds)
+	c.proveSchedules(fail)
 	set, err := contract.LoadDir(c.Contracts, c.County.TimeZone)
 	if err != nil {
 		return nil, nil, append(problems, err.(document.Problems)...)
@@ -61,8 +63,8 @@ func (c *Config) defaults() {
 	orDefault(&c.Flow.PackRows, 4096)
 	orDefault(&c.Flow.PackBytes, 1<<20)
 	orDefault(&c.Flow.PackLinger, Duration(50*time.Millisecond))
-	orDefault(&c.Flow.LoadRows, 100_000)
-	orDefault(&c.Flow.LoadBytes, 32<<20)
+	orDefault(&c.Flow.LoadRows, 50_000)
+	orDefault(&c.Flow.LoadBytes, 16<<20)
 	orDefault(&c.Flow.LoadAge, Duration(time.Second))
 	c.Contracts = c.Resolve(c.Contracts)
 	if c.Calendars != "" {
@@ -160,6 +162,27 @@ func (c *Config) prove(fail func(path, do, format string, args ...any), kinds []
 		if len(s.Datasets) == 0 {
 			fail(s.Path, "list them in datasets:", "source %s delivers no dataset", s.Name)
 		}
+	}
+}
+
+// proveSchedules reads the schedules of the sources that have one.
+func (c *Config) proveSchedules(fail func(path, do, format string, args ...any)) {
+	zone, err := time.LoadLocation(c.County.TimeZone)
+	if err != nil {
+		zone = time.UTC // the zone itself is told already
+	}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		if s.Schedule == "" {
+			continue
+		}
+		times, err := ParseSchedule(s.Schedule, zone)
+		var problem *ScheduleError
+		if errors.As(err, &problem) {
+			fail(s.Path+".schedule", problem.Do, "source %s: %s", s.Name, problem.Message)
+			continue
+		}
+		s.Times = times
 	}
 }
 

@@ -1,23 +1,33 @@
 package county
 
 import (
-	"errors"
 	"os"
 	"strconv"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 	"github.com/invopop/jsonschema"
+
+	"github.com/shirecounty/shire/schemas/document"
 )
 
-var (
-	errDuration = errors.New("write a duration such as 200ms, 5s or 2m")
-	errBytes    = errors.New("write a size such as 64KiB, 8MiB or 2GiB")
-)
+// scalar is a value as it is written, after the environment was filled in; empty when it is a list or a mapping.
+func scalar(node ast.Node) string {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value
+	case *ast.IntegerNode:
+		return n.Token.Value
+	}
+	return ""
+}
+
+// environment is how a value may be taken from the environment, for the patterns below.
+const environment = `\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}`
 
 // JSONSchema documents the notation for editors.
 func (Duration) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: `^[0-9.]+(ms|s|m|h)([0-9.]+(ms|s|m|h))*$`, Examples: []any{"200ms", "5s"}}
+	return &jsonschema.Schema{Type: "string", Pattern: `^(([0-9.]+(ms|s|m|h))+|` + environment + `)$`, Examples: []any{"200ms", "5s"}}
 }
 
 // Bytes is a size written as 64KiB, 8MiB, 2GiB or a plain number of bytes.
@@ -28,12 +38,8 @@ var units = []struct {
 	factor int64
 }{{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}, {"TiB", 1 << 40}, {"", 1}}
 
-// UnmarshalYAML reads "8MiB".
-func (b *Bytes) UnmarshalYAML(data []byte) error {
-	var s string
-	if err := yaml.Unmarshal(data, &s); err != nil {
-		return err
-	}
+// ParseBytes reads "8MiB".
+func ParseBytes(s string) (Bytes, bool) {
 	for _, u := range units {
 		digits, ok := strings.CutSuffix(s, u.suffix)
 		if !ok {
@@ -41,17 +47,29 @@ func (b *Bytes) UnmarshalYAML(data []byte) error {
 		}
 		n, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 64)
 		if err != nil || n < 0 || n > (1<<62)/u.factor {
-			return errBytes
+			return 0, false
 		}
-		*b = Bytes(n * u.factor)
-		return nil
+		return Bytes(n * u.factor), true
 	}
-	return errBytes
+	return 0, false
+}
+
+// UnmarshalYAML reads "8MiB".
+func (b *Bytes) UnmarshalYAML(node ast.Node) error {
+	size, ok := ParseBytes(scalar(node))
+	if !ok {
+		return document.Errorf(node, "write a size such as 64KiB, 8MiB or 2GiB")
+	}
+	*b = size
+	return nil
 }
 
 // JSONSchema documents the notation for editors.
 func (Bytes) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+ ?(KiB|MiB|GiB|TiB)?$`, Examples: []any{"64KiB", "8MiB"}}
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+		{Type: "string", Pattern: `^([0-9]+ ?(KiB|MiB|GiB|TiB)?|` + environment + `)$`},
+		{Type: "integer", Minimum: "0"},
+	}, Examples: []any{"64KiB", "8MiB"}}
 }
 
 // Secret is a password or key. It is written as ${NAME} or file:PATH, never in the clear, and never printed.

@@ -141,6 +141,17 @@ func nodeLine(node ast.Node) int {
 	return node.GetToken().Position.Line
 }
 
+// Errorf is for types that read their own YAML: an error that knows where the node stands.
+func Errorf(node ast.Node, format string, args ...any) error {
+	return &yaml.SyntaxError{Message: fmt.Sprintf(format, args...), Token: node.GetToken()}
+}
+
+// words are what people call the Go types that the library's messages name.
+var words = strings.NewReplacer("map[string]interface {}", "a mapping", "[]interface {}", "a list", "string", "a text", "uint64", "a number",
+	"int64", "a number", "float64", "a number with decimals", "int", "a number", "bool", "true or false")
+
+var wrongType = regexp.MustCompile(`^cannot unmarshal (.+) into Go (?:struct field \S+|value) of type (.+)$`)
+
 var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 
 // fromYAML turns the library's error into a sentence, with the nearest valid name where a key is misspelt.
@@ -151,6 +162,12 @@ func fromYAML(file string, err error, into any) *Problem {
 		p.Message = ye.GetMessage()
 		if t := ye.GetToken(); t != nil {
 			p.Line = t.Position.Line
+		}
+	}
+	if m := wrongType.FindStringSubmatch(p.Message); m != nil {
+		p.Message = words.Replace(m[1]) + " stands here"
+		if !strings.Contains(m[2], ".") {
+			p.Do = "write " + words.Replace(m[2])
 		}
 	}
 	if m := unknownField.FindStringSubmatch(p.Message); m != nil {

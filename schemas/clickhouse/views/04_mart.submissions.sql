@@ -1,6 +1,5 @@
 -- A paper is asked for again when somebody hands in a document that they had handed in before and that was still valid on
--- that day in the county. Who they are: the submission's own person and organisation, else those of its case. Only
--- documents that came more than once are sorted by time; most come once.
+-- that day in the county. Who they are: the submission's own person and organisation, else those of its case.
 CREATE OR REPLACE VIEW mart.submissions
 (
     record UUID COMMENT 'the record: the same in every load',
@@ -33,24 +32,33 @@ AS WITH
         FROM store.cases FINAL
         GROUP BY case_number
     ),
-    handed_in AS
+    -- Most documents come once. Those that came in two records, in whatever version, are found by a small hash without FINAL: all
+    -- that could be repeats, and a few more, which the rest of this view judges by what stands now.
+    suspects AS
     (
-        SELECT *, sipHash128(material_code, document) AS paper
-        FROM store.submissions FINAL
-        WHERE method != 'shared' AND document != '' AND submitted_at IS NOT NULL
+        SELECT record_id
+        FROM store.submissions
+        WHERE cityHash64(document) IN
+        (
+            SELECT cityHash64(document) AS hash
+            FROM store.submissions
+            WHERE document != ''
+            GROUP BY hash
+            HAVING min(cityHash64(record_id)) != max(cityHash64(record_id))
+        )
     ),
     -- By person and by organisation: a paper of a firm comes back whoever carries it.
     carried AS
     (
         SELECT
-            h.record_id AS record, h.department AS department, paper,
+            h.record_id AS record, h.department AS department, sipHash128(h.material_code, h.document) AS paper,
             assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS day, ifNull(h.valid_until, forever) AS until,
             arrayJoin(arrayFilter(id -> id != nobody, [
                 if(h.person_id = nobody, a.person, h.person_id),
                 if(h.organisation_id = nobody, a.organisation, h.organisation_id)])) AS party
-        FROM handed_in AS h
+        FROM (SELECT * FROM store.submissions FINAL PREWHERE record_id IN (suspects)) AS h
         LEFT JOIN applicants AS a ON h.case_number = a.case_number
-        WHERE paper IN (SELECT paper FROM handed_in GROUP BY paper HAVING count() > 1)
+        WHERE h.method != 'shared' AND h.document != '' AND h.submitted_at IS NOT NULL
     ),
     repeats AS
     (

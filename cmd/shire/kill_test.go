@@ -1,0 +1,273 @@
+package main
+
+import (
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/schemas/canonical"
+	"github.com/shirecounty/shire/schemas/clickhouse"
+)
+
+// smallLoads makes a load of many small messages and ranges, so that there is much between which it can be killed.
+func smallLoads(settings map[string]any) {
+	settings["flow"] = map[string]any{"pack_rows": 100, "load_rows": 400}
+}
+
+// undisturbed is a county whose sources were loaded without trouble.
+type undisturbed struct {
+	file  string // county.yaml
+	data  string
+	marts map[string]string
+	load  loadCounts
+	took  time.Duration
+}
+
+func loadUndisturbed(t *testing.T, county string, change func(map[string]any)) *undisturbed {
+	t.Helper()
+	u := &undisturbed{file: countyYAML(t, county, change), data: filepath.Join(t.TempDir(), "undisturbed")}
+	began := time.Now()
+	u.load = counts(t, shire(t, "load", "-c", u.file, "--data", u.data))
+	u.took = time.Since(began)
+	u.marts = dump(t, u.data)
+	if u.load.changes == 0 || u.load.rows == 0 {
+		t.Fatal("the undisturbed load read nothing: this test would prove nothing")
+	}
+	return u
+}
+
+// loadCounts is what a load says that it did.
+type loadCounts struct{ changes, rows int }
+
+var loadLine = regexp.MustCompile(`(\d+) changes read, (\d+) rows loaded`)
+
+func counts(t *testing.T, r result) loadCounts {
+	t.Helper()
+	m := loadLine.FindStringSubmatch(r.ok(t).Stdout)
+	if m == nil {
+		t.Fatalf("a load did not say what it did: %v", r)
+	}
+	changes, _ := strconv.Atoi(m[1])
+	rows, _ := strconv.Atoi(m[2])
+	return loadCounts{changes, rows}
+}
+
+// newRandom makes a random source and prints its seed; SHIRE_TEST_SEED repeats a run.
+func newRandom(t *testing.T) *rand.Rand {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("SHIRE_TEST_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("seed %d (SHIRE_TEST_SEED repeats it)", seed)
+	return rand.New(rand.NewPCG(seed, 0))
+}
+
+// The whole process dies 20 times by kill -9, at instants spread over a load; what was killed is started again, and may
+// be killed again (killsPerChain times at most), until a run comes to its end. Then the marts are those of an undisturbed
+// run, and it begins anew in an empty data directory until all kills are done. With SHIRE_LONG=1 each kill has a data
+// directory of its own.
+func TestKillWholeProcess(t *testing.T) {
+	needEngine(t)
+	random := newRandom(t)
+	u := loadUndisturbed(t, demoCounty(t, 5000, 180), smallLoads)
+	t.Logf("undisturbed: %d changes, %d rows, %v", u.load.changes, u.load.rows, u.took)
+	const kills = 20
+	killsPerChain := 3
+	if os.Getenv("SHIRE_LONG") == "1" {
+		killsPerChain = 1
+	}
+	mid, chains, done := 0, 0, 0
+	for done < kills {
+		chains++
+		data := filepath.Join(t.TempDir(), "killed")
+		here := 0 // kills of this chain that hit a process which had moved something
+		for runs := 1; ; runs++ {
+			before := moved(t, data)
+			p := start(t, "load", "-c", u.file, "--data", data)
+			if done < kills && runs <= killsPerChain {
+				instant := time.Duration(random.Float64() * float64(u.took))
+				select {
+				case <-p.done:
+				case <-time.After(instant):
+					p.Kill()
+				}
+				if p.Wait().Code == -1 {
+					done++
+					after := moved(t, data)
+					if after != before {
+						here++
+					}
+					t.Logf("chain %d: kill %d after %v: bytes of changes and ledger %v before, %v after", chains, done, instant.Round(time.Millisecond), before, after)
+					continue
+				} // else it was quicker than the kill
+			}
+			left := counts(t, p.Wait())
+			t.Logf("chain %d: the run that came to its end had %d of %d changes and %d of %d rows to do", chains, left.changes, u.load.changes, left.rows, u.load.rows)
+			if left.rows > 0 {
+				mid += here // else the last of them came when all was done
+			} else {
+				mid += max(here-1, 0)
+			}
+			break
+		}
+		sameMarts(t, u.marts, u.data, data)
+		noRowTwice(t, data)
+		if t.Failed() {
+			t.FailNow()
+		}
+	}
+	t.Logf("%d kills in %d chains, %d of them in the middle of the load", kills, chains, mid)
+	if mid == 0 {
+		t.Error("no kill hit a load that was under way")
+	}
+}
+
+// moved is how much a data directory has of changes and of the ledger of loads.
+func moved(t *testing.T, data string) [2]int64 {
+	t.Helper()
+	return [2]int64{streamBytes(t, data, "CHANGES"), streamBytes(t, data, "LEDGER")}
+}
+
+// streamBytes is the size of a stream's message files. They are looked at from outside: to start the engines would mend
+// what a test wants to find broken.
+func streamBytes(t *testing.T, data, stream string) (n int64) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(data, "nats", "jetstream", "*", "streams", stream, "msgs", "*.blk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if info, err := os.Stat(f); err == nil {
+			n += info.Size()
+		}
+	}
+	return n
+}
+
+// noRowTwice looks below the marts, which show one row per record anyway: no base table holds the same version of a
+// record twice, so no range was taken in twice (I3). Nothing else may run on the data directory.
+func noRowTwice(t *testing.T, data string) {
+	t.Helper()
+	o := embedded.Options{Dir: data, Version: layoutVersion, NATS: embedded.NATSOptions{Disabled: true}}
+	for _, u := range clickhouse.Access() {
+		if u.Name == clickhouse.Loader {
+			o.ClickHouse.Users = []embedded.User{{Name: u.Name, Password: "for-this-test", Settings: u.Settings, Grants: u.Grants}}
+		}
+	}
+	e, err := embedded.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Stop(t.Context())
+	conn, err := warehouse.Open(warehouse.Address{Native: e.ClickHouse().Native, User: clickhouse.Loader, Password: "for-this-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	held := false
+	for _, table := range canonical.Tables {
+		var rows, distinct uint64
+		name := table.Database + "." + table.Name
+		if err := conn.QueryRow(t.Context(), "SELECT count(), uniqExact(dataset, record_id, version) FROM "+name).Scan(&rows, &distinct); err != nil {
+			t.Fatal(err)
+		}
+		held = held || rows > 0
+		if rows != distinct {
+			t.Errorf("%s holds %d rows, of which %d are copies", name, rows, rows-distinct)
+		}
+	}
+	if !held {
+		t.Error("the base tables are empty: this proved nothing")
+	}
+}
+
+// Only the ClickHouse child dies, again and again; the load goes on and ends well.
+func TestKillClickHouseChild(t *testing.T) {
+	needEngine(t)
+	random := newRandom(t)
+	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
+	data := filepath.Join(t.TempDir(), "killed")
+	p := start(t, "load", "-c", u.file, "--data", data)
+	killed := map[int]bool{}
+	mid, ledger := 0, int64(0)
+	for len(killed) < 4 {
+		var child int
+		// The first kill comes as soon as there is a ClickHouse, the others when something was loaded since the last.
+		p.waitUntil("its ClickHouse answers", func() bool {
+			child = clickHouseChild(p.cmd.Process.Pid)
+			return p.Ended() || child != 0 && !killed[child] && listens(data) && (len(killed) == 0 || streamBytes(t, data, "LEDGER") > ledger)
+		})
+		if p.Ended() {
+			break
+		}
+		time.Sleep(time.Duration(random.Float64() * float64(100*time.Millisecond)))
+		if now := streamBytes(t, data, "LEDGER"); now > ledger {
+			mid, ledger = mid+1, now
+		}
+		if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+			t.Logf("the child %d was gone already: %v", child, err)
+		}
+		killed[child] = true
+	}
+	got := counts(t, p.Wait())
+	t.Logf("%d kills of the child, %d of them in the middle of the load; %d changes, %d rows", len(killed), mid, got.changes, got.rows)
+	if mid == 0 {
+		t.Error("no kill hit a load that was under way")
+	}
+	if got != u.load {
+		t.Errorf("the load did %+v, undisturbed %+v", got, u.load)
+	}
+	sameMarts(t, u.marts, u.data, data)
+	noRowTwice(t, data)
+}
+
+// clickHouseChild is the process id of shire's child, 0 when it has none.
+func clickHouseChild(parent int) int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return 0
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile(filepath.Join("/proc", e.Name(), "stat"))
+		if err != nil {
+			continue
+		}
+		// The name, in parentheses, may hold anything; the state and the parent follow it.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(parent) {
+			return pid
+		}
+	}
+	return 0
+}
+
+// listens tells whether the embedded ClickHouse of a data directory takes connections.
+func listens(data string) bool {
+	runtime, err := embedded.ReadRuntime(data)
+	if err != nil {
+		return false
+	}
+	conn, err := net.DialTimeout("tcp", runtime.ClickHouseNative, time.Second)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// identifiers finds the numbers, names and telephones of people anywhere in a text. The simulated county gives nobody a
+// name that is a word of its open vocabulary (items, materials, places, contracts), so a name is looked for as a plain
+// part of the text, as the numbers are.
+type identifiers struct {
+	byStart map[[identifierStart]byte][]string
+	n       int
+}
+
+// identifierStart is the length in bytes that every identifier has at least: two Chinese characters.
+const identifierStart = 6
+
+func readIdentifiers(t *testing.T, file string) *identifiers {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &identifiers{byStart: map[[identifierStart]byte][]string{}}
+	for line := range strings.Lines(string(text)) {
+		line = strings.Trim(line, "\"\r\n")
+		if len(line) < identifierStart {
+			t.Fatalf("an identifier of %d bytes is too short to be told from chance", len(line))
+		}
+		key := [identifierStart]byte([]byte(line))
+		s.byStart[key] = append(s.byStart[key], line)
+		s.n++
+	}
+	if s.n < 1000 {
+		t.Fatalf("the truth has only %d identifiers", s.n)
+	}
+	return s
+}
+
+// in returns what of the identifiers stands in a text, at most ten, with what stands around it.
+func (s *identifiers) in(text string) (found []string) {
+	for i := 0; i+identifierStart <= len(text) && len(found) < 10; i++ {
+		for _, id := range s.byStart[[identifierStart]byte([]byte(text[i:i+identifierStart]))] {
+			if strings.HasPrefix(text[i:], id) {
+				found = append(found, fmt.Sprintf("%q in %q", id, strings.ToValidUTF8(text[max(0, i-40):min(len(text), i+len(id)+40)], "")))
+				break
+			}
+		}
+	}
+	return found
+}
+
+// clean fails the test when a person can be recognised in a text.
+func (s *identifiers) clean(t *testing.T, what, text string) {
+	t.Helper()
+	for _, f := range s.in(text) {
+		t.Errorf("I7: %s shows %s", what, f)
+	}
+}
+
+// privacy looks for everybody of the simulated county wherever an analyst or an operator may look (I7).
+func (d *demoNode) privacy(t *testing.T) {
+	ids := readIdentifiers(t, filepath.Join(d.county, "truth", "identifiers.txt"))
+	// What finds nothing has to be able to find: the departments' own files are full of people.
+	if text, err := os.ReadFile(filepath.Join(d.county, "departments", "civil_affairs", "婚姻登记.csv")); err != nil || len(ids.in(string(text))) == 0 {
+		t.Fatalf("nobody was found in the register of marriages, so the search is of no use: %v", err)
+	}
+	t.Run("warehouse", func(t *testing.T) {
+		tables := d.answer(t, "SELECT database, name, create_table_query FROM system.tables ORDER BY ALL")
+		seen := map[string]int{}
+		for _, row := range tables.rows {
+			f := tables.of(t, row, "database", "name", "create_table_query")
+			seen[f[0]]++
+			view := f[0] + ".`" + f[1] + "`"
+			ids.clean(t, view, shire(t, "sql", "--csv", "--data", d.data, "SELECT * FROM "+view).ok(t).Stdout)
+			ids.clean(t, "the definition of "+view, f[2])
+		}
+		for _, database := range []string{"mart", "metrics", "ops", "audit"} {
+			if seen[database] == 0 {
+				t.Errorf("the analyst sees nothing of %s", database)
+			}
+		}
+		for _, database := range []string{"restricted", "store"} {
+			if r := shire(t, "sql", "--data", d.data, "SELECT * FROM "+database+".person_records"); r.Code == exitOK || seen[database] > 0 {
+				t.Errorf("the analyst may read %s: %v", database, r)
+			}
+		}
+		t.Logf("%d identifiers, %v", ids.n, seen)
+	})
+	t.Run("commands", func(t *testing.T) {
+		for _, args := range [][]string{
+			{"status"}, {"status", "--json"}, {"quarantine", "list", "--limit", "0"}, {"quarantine", "list", "--limit", "0", "--json"},
+			{"quarantine", "retry"}, {"load"}, {"check"}, {"doctor"},
+			{"sql", "SELECT name FROM mart.persons"}, {"sql", "SELECT throwIf(1, toString(person_id)) FROM mart.persons"},
+			{"sql", "SELECT toDate(case_number) FROM mart.cases"}, // the engine's messages quote values
+		} {
+			r := shire(t, append(args, "-v", "--data", d.data)...)
+			ids.clean(t, "shire "+strings.Join(args, " "), r.String())
+		}
+	})
+	t.Run("portal", func(t *testing.T) { d.crawl(t, ids) })
+	t.Run("files", func(t *testing.T) { d.beside(t, ids) })
+	t.Run("logs", func(t *testing.T) {
+		ids.clean(t, "what the demo printed", d.Output())
+		if !strings.Contains(d.Output(), "level=DEBUG") {
+			t.Error("the demo was asked for its whole log and printed none")
+		}
+	})
+}
+
+// beside looks into the files that stand beside the engines' own stores: logs, settings, addresses.
+func (d *demoNode) beside(t *testing.T, ids *identifiers) {
+	// These hold the changes, the restricted tables and the departments' files themselves.
+	stores := map[string]bool{"nats": true, "clickhouse": true, "sources": true, "county": true}
+	n := 0
+	err := fs.WalkDir(os.DirFS(d.data), ".", func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && stores[path]:
+			return fs.SkipDir
+		case !e.Type().IsRegular():
+			return nil
+		}
+		text, err := os.ReadFile(filepath.Join(d.data, path))
+		if err != nil {
+			return err
+		}
+		n++
+		ids.clean(t, path, path+"\n"+string(text))
+		return nil
+	})
+	if err != nil || n < 3 {
+		t.Errorf("%d files of the data directory, %v", n, err)
+	}
+}
+
+// crawl asks the portal for everything that its OpenAPI document offers, and for what it does not.
+func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
+	var document struct {
+		Paths map[string]map[string]struct {
+			Parameters []struct {
+				Name, In string
+				Schema   struct{ Enum []string }
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(d.get(t, ids, "/openapi.json")), &document); err != nil {
+		t.Fatal(err)
+	}
+	extent := struct{ First_month, Last_month string }{}
+	if err := json.Unmarshal([]byte(d.get(t, ids, "/api/v1/county")), &extent); err != nil || extent.First_month == "" {
+		t.Fatalf("the county's extent: %+v, %v", extent, err)
+	}
+	var labels map[string][]struct{ Key string }
+	if err := json.Unmarshal([]byte(d.get(t, ids, "/api/v1/labels")), &labels); err != nil || len(labels["departments"]) == 0 || len(labels["items"]) == 0 {
+		t.Fatalf("the labels: %v, %v", labels, err)
+	}
+	asked := 0
+	for path, methods := range document.Paths {
+		for method, operation := range methods {
+			if method != "get" {
+				t.Errorf("the portal offers %s %s, which this test does not try", method, path)
+				continue
+			}
+			if !strings.Contains(path, "{") {
+				d.get(t, ids, path)
+				asked++
+				continue
+			}
+			enum := map[string][]string{}
+			for _, p := range operation.Parameters {
+				enum[p.Name] = p.Schema.Enum
+			}
+			for _, name := range enum["name"] {
+				at := strings.ReplaceAll(path, "{name}", name)
+				for _, by := range enum["by"] {
+					for _, format := range enum["format"] {
+						q := url.Values{"by": {by}, "format": {format}, "from": {extent.First_month}, "to": {extent.Last_month}}
+						d.get(t, ids, at+"?"+q.Encode())
+						asked++
+					}
+				}
+				for dimension, plural := range map[string]string{"department": "departments", "item": "items"} {
+					for _, l := range labels[plural] {
+						d.get(t, ids, at+"?"+url.Values{dimension: {l.Key}}.Encode())
+						asked++
+					}
+				}
+			}
+		}
+	}
+	if asked < 100 {
+		t.Errorf("the crawl asked only %d addresses", asked)
+	}
+	for _, path := range []string{"/", "/nothing", "/api/v1/metrics/nothing", "/api/v1/metrics/citizen_time?from=x", "/api/v1/metrics/citizen_time?department=nobody"} {
+		d.get(t, ids, path)
+	}
+	for _, asset := range regexp.MustCompile(`"(/?\.?/?assets/[^"]+)"`).FindAllStringSubmatch(d.get(t, ids, "/"), -1) {
+		d.get(t, ids, "/"+strings.TrimLeft(asset[1], "./"))
+	}
+	t.Logf("%d addresses", asked)
+}
+
+// get asks the portal and looks for people in the address, the answer and its headers.
+func (d *demoNode) get(t *testing.T, ids *identifiers, path string) string {
+	t.Helper()
+	r, err := http.Get(d.portal + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !utf8.Valid(body) {
+		t.Errorf("%s is not text", path)
+	}
+	at, err := url.PathUnescape(r.Request.URL.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids.clean(t, path, fmt.Sprint(at, r.Header, string(body)))
+	return string(body)
+}

@@ -1,0 +1,6 @@
+package bus
+
+import "github.com/nats-io/nats.go/jetstream"
+
+// Wrap puts something between a bus and its engine, to lose on the way what a network loses.
+func Wrap(b *Bus, with func(jetstream.JetStream) jetstream.JetStream) { b.js = with(b.js) }
