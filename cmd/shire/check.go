@@ -1,14 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"path/filepath"
+	"log/slog"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/connectors"
 	"github.com/shirecounty/shire/pipeline/normalise"
+	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/document"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
@@ -36,8 +40,7 @@ type checked struct {
 }
 
 func (a *app) check(s *setup) error {
-	// Whether the parts fit together shows only when they are put together: compile every contract, and make
-	// every connector, which opens nothing before it runs.
+	// Whether the parts fit together shows only when they are put together.
 	hasher, err := pseudonym.New(make([]byte, pseudonym.MinKey))
 	if err != nil {
 		return err
@@ -47,18 +50,34 @@ func (a *app) check(s *setup) error {
 			return inputf("%v", err)
 		}
 	}
-	for _, src := range s.config.Sources {
-		if _, err := connectors.New(connectors.Settings{
-			Source: src, Contracts: s.contracts, StateDir: filepath.Join(a.data, "sources", src.Name), Resolve: s.config.Resolve,
-			Notify: func(connectors.Event) {}, Log: a.log,
-		}); err != nil {
-			return inputf("%s: %v", s.config.File, err)
-		}
-	}
 	a.result = checked{Config: s.config.File, Sources: len(s.config.Sources), Contracts: s.contracts.Names(), Metrics: s.metrics.Names(), Calendar: s.calendar.Years()}
 	a.say("%s is right: %d sources, %d contracts, %d metrics; the working calendar is published for %s",
 		s.config.File, len(s.config.Sources), len(s.contracts), len(s.metrics.Names()), years(s.calendar.Years()))
 	return nil
+}
+
+// proveSources makes every connector, which opens nothing before it runs and knows best what its settings may be.
+func (s *setup) proveSources() error {
+	var problems document.Problems
+	for _, src := range s.config.Sources {
+		own := contract.Set{}
+		for _, name := range src.Datasets {
+			own[name] = s.contracts[name]
+		}
+		_, err := connectors.New(connectors.Settings{Source: src, Contracts: own, Resolve: s.config.Resolve, Notify: func(connectors.Event) {}, Log: slog.New(slog.DiscardHandler)})
+		var found document.Problems
+		switch {
+		case errors.As(err, &found):
+			for _, p := range found {
+				// The settings reach the connector without their lines. Its message begins with the setting's path.
+				setting, _, _ := strings.Cut(p.Message, " ")
+				problems = append(problems, s.config.At(src.Path+"."+setting, "source "+src.Name+": "+p.Message, p.Do))
+			}
+		case err != nil:
+			problems = append(problems, s.config.At(src.Path, err.Error(), ""))
+		}
+	}
+	return problems.OrNil()
 }
 
 func years(list []int) string {

@@ -61,6 +61,9 @@ func (a *app) readSetup() (*setup, error) {
 	if s.config, s.contracts, err = county.Load(file, connectors.Kinds()); err != nil {
 		return nil, err
 	}
+	if err := s.proveSources(); err != nil {
+		return nil, err
+	}
 	layers := []fs.FS{calendar.National()}
 	if s.config.Calendars != "" {
 		layers = append(layers, os.DirFS(s.config.Resolve(s.config.Calendars)))
@@ -253,6 +256,13 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	}
 	fingerprint := sha256.Sum256(append([]byte("shire pseudonym key\n"), e.key...))
 	if err := n.openWarehouse(ctx, n.bus.ID()+"/"+hex.EncodeToString(fingerprint[:8])); err != nil {
+		return nil, err
+	}
+	last, err := n.bus.LastSequence(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := n.warehouse.ProveBus(ctx, last); err != nil {
 		return nil, err
 	}
 	n.flow = pipeline.New(pipeline.Options{

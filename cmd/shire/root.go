@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/schemas/document"
@@ -62,7 +63,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	cmd, err := root.ExecuteContextC(ctx)
 	if a.command == "" && cmd != nil {
-		a.command = cmd.Name()
+		a.command = commandOf(cmd)
 	}
 	code := exitCode(ctx, err)
 	if a.json {
@@ -77,6 +78,9 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) int {
 	}
 	return code
 }
+
+// commandOf is how the envelope names a command.
+func commandOf(cmd *cobra.Command) string { return strings.TrimPrefix(cmd.CommandPath(), "shire ") }
 
 func asksForJSON(args []string) bool {
 	for _, arg := range args {
@@ -97,7 +101,7 @@ func (a *app) root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRun: func(cmd *cobra.Command, _ []string) {
-			a.command = strings.TrimPrefix(cmd.CommandPath(), "shire ")
+			a.command = commandOf(cmd)
 			level := slog.LevelWarn
 			if a.verbose {
 				level = slog.LevelDebug
@@ -148,13 +152,15 @@ func exitCode(ctx context.Context, err error) int {
 		environment *embedded.EnvError
 		address     *portal.AddressError
 		otherBus    warehouse.OtherBusError
+		behind      warehouse.BusBehindError
+		payload     *bus.PayloadError
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &input), errors.As(err, &problems), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitInput
-	case errors.As(err, &environment), errors.As(err, &address), errors.As(err, &otherBus), errors.Is(err, errUnreachable):
+	case errors.As(err, &environment), errors.As(err, &address), errors.As(err, &otherBus), errors.As(err, &behind), errors.As(err, &payload), errors.Is(err, errUnreachable):
 		return exitEnvironment
 	}
 	return exitFailed

@@ -77,7 +77,7 @@ func (a *app) sql(ctx context.Context, conn driver.Conn, query string, asCSV boo
 			return fmt.Errorf("a row cannot be read: %w", err)
 		}
 		for i := range line {
-			line[i] = plain(line[i])
+			line[i] = plain(line[i], types[i].DatabaseTypeName())
 		}
 		t.Rows = append(t.Rows, line)
 	}
@@ -118,8 +118,8 @@ func texts(row []any) []string {
 	return out
 }
 
-// plain takes the pointers off a scanned value and writes times the way they are sorted.
-func plain(v any) any {
+// plain takes the pointers off a scanned value and writes dates and times the way they are sorted.
+func plain(v any, kind string) any {
 	r := reflect.ValueOf(v)
 	for r.Kind() == reflect.Pointer {
 		if r.IsNil() {
@@ -129,6 +129,9 @@ func plain(v any) any {
 	}
 	switch x := r.Interface().(type) {
 	case time.Time:
+		if strings.Contains(kind, "Date") && !strings.Contains(kind, "DateTime") {
+			return x.Format(time.DateOnly)
+		}
 		return x.Format(time.RFC3339Nano)
 	case fmt.Stringer:
 		return x.String()

@@ -41,7 +41,7 @@ func (a *app) status(ctx context.Context) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "state\t%s\t%s\n", st.State, st.Problem)
 	fmt.Fprintf(w, "lag\t%d messages, about %d changes\t\n", st.LagMessages, st.LagRows)
-	last := "none since the start"
+	last := "none yet"
 	if st.LastLoadAt != nil {
 		last = st.LastLoadAt.Local().Format(time.DateTime)
 	}

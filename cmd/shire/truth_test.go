@@ -125,7 +125,7 @@ func (d *demoNode) truthOfSteps(t *testing.T) {
 // to the true person, to another whose number it gives, or to nobody but itself.
 func (d *demoNode) truthOfPersons(t *testing.T) {
 	h := d.hasher(t)
-	people := map[string]string{}  // id by number -> true person
+	people := map[string]string{}   // id by number -> true person
 	byNumber := map[string]string{} // true person -> id by number
 	persons := d.truthOf(t, "persons")
 	for _, row := range persons.rows {

@@ -11,7 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 
+	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/schemas/metrics"
 )
@@ -94,9 +97,15 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	part(&flow, flowCtx, n.flow.Run)
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)
-	for _, s := range n.sources {
+	timed := timedSources(n, h)
+	for i, s := range n.sources {
+		if times := n.config.Sources[i].Times; times != nil {
+			timed.Jobs = append(timed.Jobs, jobs.Job{Name: "read", Source: s.Name(), Schedule: times})
+			continue
+		}
 		part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
 	}
+	part(&parts, ctx, func(ctx context.Context) error { timed.Run(ctx); return nil })
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })
 	}
@@ -111,6 +120,21 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	}
 	a.say("stopped")
 	return nil
+}
+
+// timedSources reads sources at their times instead of following them.
+func timedSources(n *node, h *health) *jobs.Runner {
+	return &jobs.Runner{
+		Clock: jobs.System{}, Log: n.log,
+		Do: func(ctx context.Context, source string) (changes uint64, err error) {
+			err = h.gate.Through(ctx, func(ctx context.Context) (err error) {
+				changes, err = n.chosen([]string{source})[0].Run(ctx)
+				return err
+			})
+			return changes, err
+		},
+		Record: func(ctx context.Context, r jobs.Run) error { return n.warehouse.RecordRun(ctx, warehouse.Run(r)) },
+	}
 }
 
 func (a *app) drain(n *node) {
@@ -160,6 +184,11 @@ func (a *app) demo(cmd *cobra.Command, d demo) error {
 	}
 	ctx := cmd.Context()
 	began := time.Now()
+	// First of all the data directory: it is readable by its owner alone, and one that cannot be written to is better told
+	// before the county is made.
+	if _, err := embedded.LoadOrCreateSecrets(a.data, secretNames()...); err != nil {
+		return err
+	}
 	dir := filepath.Join(a.data, "county")
 	if err := a.simulate(ctx, dir, d); err != nil {
 		return err

@@ -57,8 +57,21 @@ type Bus struct {
 	id      string
 }
 
+// MinPayload is the largest message that the flow may send: a single change of 4 MiB, packed, with its headers.
+const MinPayload = 5 << 20
+
+// PayloadError says that the server takes smaller messages than the flow may send.
+type PayloadError struct{ Limit int64 }
+
+func (e *PayloadError) Error() string {
+	return fmt.Sprintf("the NATS server takes messages of up to %d bytes and the flow needs %d; set max_payload: 8MB in its configuration", e.Limit, MinPayload)
+}
+
 // Open creates the streams that are missing and connects to them.
 func Open(ctx context.Context, nc *nats.Conn, opt Options) (*Bus, error) {
+	if limit := nc.MaxPayload(); limit < MinPayload {
+		return nil, &PayloadError{Limit: limit}
+	}
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("JetStream is not usable: %w", err)

@@ -23,7 +23,12 @@ type Config struct {
 	Pseudonyms  Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
 
 	File string `yaml:"-" json:"-"` // where it was read from; relative paths are relative to its folder
+
+	doc *document.Document
 }
+
+// At makes a problem at the place of a YAML path of county.yaml, such as Source.Path + ".with.directory".
+func (c *Config) At(path, message, do string) *document.Problem { return c.doc.At(path, message, do) }
 
 // County names the county that this node serves (县).
 type County struct {

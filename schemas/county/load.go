@@ -35,6 +35,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	if err != nil {
 		return nil, nil, err
 	}
+	c.doc = doc
 	problems := plainSecrets(doc, text)
 	fail := func(path, do, format string, args ...any) {
 		problems = append(problems, doc.At(path, fmt.Sprintf(format, args...), do))
