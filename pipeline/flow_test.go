@@ -218,8 +218,12 @@ func TestReplayRefusesWhatHasExpired(t *testing.T) {
 	last := r.publish(row(change.Create, "2", "b", "1"))
 	r.recorded(1, r.calendar.Years(), first, last, 2, 2)
 	r.expire(first)
-	if err := r.flow(r.contract(1), small).Run(t.Context()); !errors.Is(err, bus.ErrExpired) {
+	f, stop := r.start(r.contract(1), small)
+	if err := f.Drain(t.Context(), last); !errors.Is(err, bus.ErrExpired) {
 		t.Errorf("got %v", err)
+	}
+	if err := stop(); !errors.Is(err, bus.ErrExpired) && err != nil {
+		t.Errorf("the flow ended with %v", err)
 	}
 	if got := r.cases(); got != "" {
 		t.Errorf("loaded were %q", got)
@@ -259,6 +263,27 @@ func TestSecondFlowIsFenced(t *testing.T) {
 	<-ended
 	r.loadThrough(r.contract(1), last)
 	r.compare(h)
+}
+
+// Ranges are finished in the order of the bus, though a small one is loaded sooner than the large one before it.
+func TestSmallRangeDoesNotOvertake(t *testing.T) {
+	r := newRig(t)
+	rows := make([]change.Change, 50_000)
+	for i := range rows {
+		rows[i] = row(change.Create, fmt.Sprint("large", i), "a", "1")
+	}
+	r.publish(rows...)
+	last := r.publish(row(change.Create, "small", "a", "1"))
+	f, stop := r.start(r.contract(1), columnar.Limits{Rows: 1000, Bytes: 64 << 20, Age: time.Millisecond})
+	if err := f.Drain(t.Context(), last); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.strings("SELECT toString(count()) FROM store.cases WHERE dataset = ?", r.dataset)[0]; got != "50001" {
+		t.Errorf("everything is said to be loaded, and %s rows of 50001 are there", got)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // After a Drain, ranges are as large as before it.

@@ -19,13 +19,12 @@ import (
 
 // loadFigures is one million person records from a CSV file to the warehouse.
 type loadFigures struct {
-	rows, bytes    int
-	seconds        []float64 // of shire load
-	peer           []float64 // of INSERT ... FROM INFILE
-	ratio          []float64 // shire / peer, pair by pair
-	noise          []float64 // peer / peer, pair by pair
-	peakMiB        []float64 // of the shire process, without the ClickHouse child
-	loaded, unique string
+	rows, bytes int
+	seconds     []float64 // of shire load
+	peer        []float64 // of INSERT ... FROM INFILE
+	ratio       []float64 // shire / peer, pair by pair
+	noise       []float64 // peer / peer, pair by pair
+	peakMiB     []float64 // of the shire process, without the ClickHouse child
 }
 
 const benchCounty = `county: {division: "330127", name_zh: 基准县, name_en: Bench county}

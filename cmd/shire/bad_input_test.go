@@ -185,6 +185,14 @@ func TestBadConfiguration(t *testing.T) {
 	}
 }
 
+// A county's own working calendar is proved as well.
+func TestBadCalendar(t *testing.T) {
+	d := newDesk(t)
+	d.change("county.yaml", "contracts: contracts", "contracts: contracts\ncalendars: calendars")
+	d.write("calendars/2026.yaml", "name: 澄溪县\nyear: 2026\npublished: 2026-01-04\nsource: 县政府办公室\nholidays:\n  - {zh: 县庆, en: County Day, from: 2026-06-31, to: 2026-07-01}\n")
+	d.shire("check").fails(t, exitInput, "county.yaml", "2026.yaml:6: ")
+}
+
 // A port that somebody else has, the default one included, is named before anything starts.
 func TestPortTaken(t *testing.T) {
 	for _, listen := range []string{"", "127.0.0.1:0"} {

@@ -69,7 +69,7 @@ func (a *app) readSetup() (*setup, error) {
 		layers = append(layers, os.DirFS(s.config.Resolve(s.config.Calendars)))
 	}
 	if s.calendar, err = calendar.Load(layers...); err != nil {
-		return nil, err
+		return nil, inputf("calendars of %s: %v", file, err)
 	}
 	if s.metrics, err = metrics.Load(); err != nil {
 		return nil, err

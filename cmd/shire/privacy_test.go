@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,8 +20,17 @@ import (
 // name that is a word of its open vocabulary (items, materials, places, contracts), so a name is looked for as a plain
 // part of the text, as the numbers are.
 type identifiers struct {
-	byStart map[[identifierStart]byte][]string
+	byStart map[beginning][]string
+	sieve   [1 << 22 / 64]uint64 // a bit for every start: most places of a text are passed over without a look into the map
 	n       int
+}
+
+type beginning [identifierStart]byte
+
+// place is where it stands in the sieve.
+func (s beginning) place() (word, bit uint64) {
+	h := (uint64(binary.LittleEndian.Uint32(s[:])) | uint64(binary.LittleEndian.Uint16(s[4:]))<<32) * 0x9e3779b97f4a7c15 >> 42
+	return h / 64, h % 64
 }
 
 // identifierStart is the length in bytes that every identifier has at least: two Chinese characters.
@@ -32,14 +42,16 @@ func readIdentifiers(t *testing.T, file string) *identifiers {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &identifiers{byStart: map[[identifierStart]byte][]string{}}
+	s := &identifiers{byStart: map[beginning][]string{}}
 	for line := range strings.Lines(string(text)) {
 		line = strings.Trim(line, "\"\r\n")
 		if len(line) < identifierStart {
 			t.Fatalf("an identifier of %d bytes is too short to be told from chance", len(line))
 		}
-		key := [identifierStart]byte([]byte(line))
+		key := beginning([]byte(line[:identifierStart]))
 		s.byStart[key] = append(s.byStart[key], line)
+		word, bit := key.place()
+		s.sieve[word] |= 1 << bit
 		s.n++
 	}
 	if s.n < 1000 {
@@ -51,7 +63,11 @@ func readIdentifiers(t *testing.T, file string) *identifiers {
 // in returns what of the identifiers stands in a text, at most ten, with what stands around it.
 func (s *identifiers) in(text string) (found []string) {
 	for i := 0; i+identifierStart <= len(text) && len(found) < 10; i++ {
-		for _, id := range s.byStart[[identifierStart]byte([]byte(text[i:i+identifierStart]))] {
+		at := beginning([]byte(text[i : i+identifierStart]))
+		if word, bit := at.place(); s.sieve[word]>>bit&1 == 0 {
+			continue
+		}
+		for _, id := range s.byStart[at] {
 			if strings.HasPrefix(text[i:], id) {
 				found = append(found, fmt.Sprintf("%q in %q", id, strings.ToValidUTF8(text[max(0, i-40):min(len(text), i+len(id)+40)], "")))
 				break

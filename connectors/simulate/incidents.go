@@ -176,14 +176,20 @@ func (k *incidentDesk) forget(to int64) (err error) {
 	return err
 }
 
+// reopenedBy is how often it was opened again, as it is known at the end of the window.
+func (in *incident) reopenedBy(w period) int {
+	switch {
+	case w.seen(in.closed) < never:
+		return in.reopened
+	case in.reopened > 0 && in.first <= w.to:
+		return 1
+	}
+	return 0
+}
+
 func (k *incidentDesk) show(in *incident, w period) error {
 	c := &incidentCategories[in.category]
-	closed, reopened := w.seen(in.closed), 0
-	if in.reopened > 0 && in.first <= w.to && closed == never {
-		reopened = 1
-	} else if closed < never {
-		reopened = in.reopened
-	}
+	closed, reopened := w.seen(in.closed), in.reopenedBy(w)
 	if !k.calls {
 		worker := fmt.Sprintf("WG%04d", in.village*3+int(in.ordinal)%3)
 		return k.row(in.number, worker, c.zh, departments[c.department].zh, villages[in.village].code, formatTime(in.reported), formatTime(w.seen(in.assigned)),
@@ -213,5 +219,5 @@ func (k *incidentDesk) remember(in *incident) error {
 	if in.caller != nobody {
 		caller = personID(in.caller)
 	}
-	return k.truth.row(in.number, caller, formatTime(in.reported), formatTime(end.seen(in.closed)), number(in.reopened))
+	return k.truth.row(in.number, caller, formatTime(in.reported), formatTime(end.seen(in.closed)), number(in.reopenedBy(end)))
 }

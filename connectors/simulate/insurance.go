@@ -34,8 +34,12 @@ func writeSocialSecurity(ctx context.Context, o *office) error {
 			if !ok {
 				return nil
 			}
+			known := false // since the first file
+			if k > 0 {
+				_, known = o.insured(i, o.first, false, half)
+			}
 			note := s.writes(i, &row.m)
-			if k == 0 || row.joined {
+			if !known {
 				note = s.about(row.key, "insured", i, &row.m)
 			}
 			if note != nil {
@@ -63,10 +67,9 @@ func writeSocialSecurity(ctx context.Context, o *office) error {
 }
 
 type insuredRow struct {
-	key    string
-	m      mention
-	joined bool // since the first file
-	cells  []any
+	key   string
+	m     mention
+	cells []any
 }
 
 // insured makes the row of a person; update asks for the second file, which holds what changed since the first.
@@ -101,7 +104,7 @@ func (o *office) insured(i, day int32, update bool, half int32) (insuredRow, boo
 	}
 	key := "SB" + division + number(2_000_000+int(i))
 	const layout = "2006/1/2"
-	return insuredRow{key, m, joined, []any{key, m.name, m.number, sexWord(q.male), formatDate(m.birth, layout), m.phone, orgName, orgCode, formatDate(since, layout),
+	return insuredRow{key, m, []any{key, m.name, m.number, sexWord(q.male), formatDate(m.birth, layout), m.phone, orgName, orgCode, formatDate(since, layout),
 		proof.number, formatDate(proof.from, layout), formatDate(proof.until, layout), status}}, true
 }
 

@@ -29,7 +29,7 @@ import (
 )
 
 // version changes whenever the same options give other files.
-const version = 1
+const version = 2
 
 //go:embed county
 var templates embed.FS

@@ -37,7 +37,7 @@ type NATSOptions struct {
 	SyncAlways   bool
 	SyncInterval time.Duration
 
-	StoreMaxBytes  int64 // bound of all file stores; 0: three quarters of the free disk space
+	StoreMaxBytes  int64 // bound of all file stores; 0: none, Options.MinFreeBytes tells when the disk is full
 	MemoryMaxBytes int64 // bound of all memory stores; 0: 64 MiB
 
 	Users []NATSUser // besides SystemUser
@@ -97,6 +97,12 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 	if memory == 0 {
 		memory = 64 << 20
 	}
+	store := o.StoreMaxBytes
+	if store == 0 {
+		// nats-server's own default is three quarters of the disk, beyond which it refuses messages while everything
+		// looks well. The watch of the disk stops the sources instead, and says why.
+		store = 1 << 60
+	}
 	logger := &natsLogger{log: log.With("component", ComponentNATS)}
 	s, err := server.NewServer(&server.Options{
 		ServerName:             "shire",
@@ -107,7 +113,7 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 		StoreDir:               filepath.Join(dir, natsDir),
 		SyncAlways:             o.SyncAlways,
 		SyncInterval:           o.SyncInterval,
-		JetStreamMaxStore:      o.StoreMaxBytes,
+		JetStreamMaxStore:      store,
 		JetStreamMaxMemory:     memory,
 		MaxPayload:             maxPayload,
 		NoSigs:                 true, // signals are the caller's

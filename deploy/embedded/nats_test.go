@@ -4,6 +4,7 @@ package embedded
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -109,5 +110,55 @@ func TestNATSUsersAreLimited(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("police may publish or read what is not its own")
 		}
+	}
+}
+
+// nats-server must not refuse messages while the disk has room for them: what would see to a full disk would not see that.
+func TestStoreMayUseTheDisk(t *testing.T) {
+	o := testOptions(t, t.TempDir())
+	o.ClickHouse.Disabled = true
+	e := start(t, o)
+	free, err := freeBytes(o.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bound := e.nats.server.JetStreamConfig().MaxStore; bound < 0 || uint64(bound) < free {
+		t.Errorf("JetStream may store %d bytes, and %d are free", bound, free)
+	}
+}
+
+// A store that cannot be written is a failed component, with the reason and what to do.
+func TestFailedStoreIsTold(t *testing.T) {
+	o := testOptions(t, t.TempDir())
+	o.ClickHouse.Disabled = true
+	failed := make(chan Component, 1)
+	o.OnChange = func(c Component) {
+		if c.Name == ComponentNATS && c.State == Failed {
+			failed <- c
+		}
+	}
+	e := start(t, o)
+	js, err := jetstream.New(connectNATS(t, e.NATS().URL, e.NATS().InProcess()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CHANGES", Subjects: []string{"changes.>"}, Storage: jetstream.FileStorage}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "changes.a", []byte("stored")); err != nil {
+		t.Fatal(err)
+	}
+	// What nats-server does itself when it may not write any more.
+	if err := e.nats.server.ShutdownJetStream(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case c := <-failed:
+		var fault *EnvError
+		if !errors.As(c.Err, &fault) || fault.Where == "" || fault.Do == "" {
+			t.Errorf("the failure does not say where and what to do: %v", c.Err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("nobody was told that JetStream stores nothing any more")
 	}
 }

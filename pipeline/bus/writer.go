@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -85,6 +86,9 @@ func (w *Writer) Publish(ctx context.Context, header nats.Header, data []byte) (
 		}
 		if final(err) || ctx.Err() != nil {
 			return 0, fmt.Errorf("publish to %s: %w", w.subject, err)
+		}
+		if backoff >= time.Second { // a second without an answer is worth a word; the sources stand still meanwhile
+			slog.Warn("the bus does not take a message; it is sent again until it does", "subject", w.subject, "error", err, "pause", backoff)
 		}
 		select {
 		case <-ctx.Done():

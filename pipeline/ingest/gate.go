@@ -29,15 +29,15 @@ func (g *Gate) Set(reason error) {
 	g.changed = make(chan struct{})
 }
 
-func (g *Gate) state() (error, <-chan struct{}) {
+func (g *Gate) state() (changed <-chan struct{}, reason error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.reason, g.changed
+	return g.changed, g.reason
 }
 
 // Through runs fn while the gate is open. When it closes, fn's context ends and the reason is returned.
 func (g *Gate) Through(ctx context.Context, fn func(context.Context) error) error {
-	reason, changed := g.state()
+	changed, reason := g.state()
 	if reason != nil {
 		return reason
 	}
@@ -47,7 +47,7 @@ func (g *Gate) Through(ctx context.Context, fn func(context.Context) error) erro
 	go func() {
 		select {
 		case <-changed:
-			closed, _ := g.state()
+			_, closed := g.state()
 			cancel(closed)
 		case <-ctx.Done():
 		}
@@ -66,7 +66,7 @@ func (g *Gate) Follow(ctx context.Context, s *Source) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		reason, changed := g.state()
+		changed, reason := g.state()
 		if reason == nil {
 			if err != nil && !errors.Is(err, context.Canceled) {
 				return err

@@ -278,6 +278,7 @@ func TestConnectorDefectsAreTold(t *testing.T) {
 func TestFlushWaitsForTheAcknowledgement(t *testing.T) {
 	b, _, wire := openOverWire(t)
 	s := source(t, b, never, func(ctx context.Context, _ connectors.Settings, out connectors.Outlet, _ bool) error {
+		defer wire.hold(false) // also when it fails
 		if err := errors.Join(out.Append(ctx, "a", "u", []string{"c"}, row(1, "v")), out.Flush(ctx)); err != nil {
 			return err
 		}
@@ -417,18 +418,24 @@ func TestResumeAndHistory(t *testing.T) {
 func TestSecondCopyIsFenced(t *testing.T) {
 	b := open(t)
 	ready, proceed := make(chan struct{}), make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	script := func(wait bool) func(context.Context, connectors.Settings, connectors.Outlet, bool) error {
 		return func(ctx context.Context, _ connectors.Settings, out connectors.Outlet, _ bool) error {
 			if wait {
 				ready <- struct{}{}
 				<-proceed
 			}
-			return errors.Join(out.Append(ctx, "a", "u", []string{"c"}, row(1, "the very same")), out.Flush(ctx))
+			err := errors.Join(out.Append(ctx, "a", "u", []string{"c"}, row(1, "the very same")), out.Flush(ctx))
+			if wait && err == nil {
+				cancel() // it was not fenced, and Follow would go on
+			}
+			return err
 		}
 	}
 	first, second := source(t, b, never, script(false)), source(t, b, never, script(true))
 	fenced := make(chan error, 1)
-	go func() { fenced <- second.Follow(t.Context()) }()
+	go func() { fenced <- second.Follow(ctx) }()
 	<-ready // the second stands at the subject's beginning
 	if _, err := first.Run(t.Context()); err != nil {
 		t.Fatal(err)
