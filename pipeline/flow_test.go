@@ -265,6 +265,28 @@ func TestSecondFlowIsFenced(t *testing.T) {
 	r.compare(h)
 }
 
+// I3: a range is written down before it is loaded. A flow that has lost the ledger to another cannot write it down, and
+// so loads nothing; nor does it publish to quarantine.
+func TestNothingIsLoadedThatIsNotRecorded(t *testing.T) {
+	r := newRig(t)
+	f, stop := r.start(r.contract(1), small)
+	first := r.publish(row(change.Create, "1", "a", "1"))
+	if err := f.Drain(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	r.recorded(1, r.calendar.Years(), first+1, first+1, 1, 2)
+	last := r.publish(row(change.Create, "2", "b", "1"), row(change.Create, "3", "c", "x"))
+	if err := f.Drain(t.Context(), last); !errors.Is(err, bus.ErrFenced) {
+		t.Fatalf("the flow that lost the ledger: %v", err)
+	}
+	if got := r.cases() + r.held(); got != "1=a/v1/1" || len(r.refused()) != 0 {
+		t.Errorf("it loaded %q, and quarantined the bytes of %d rows", got, len(r.refused()))
+	}
+	if err := stop(); err != nil && !errors.Is(err, bus.ErrFenced) {
+		t.Fatal(err)
+	}
+}
+
 // Ranges are finished in the order of the bus, though a small one is loaded sooner than the large one before it.
 func TestSmallRangeDoesNotOvertake(t *testing.T) {
 	r := newRig(t)

@@ -65,8 +65,8 @@ func (a *app) readSetup() (*setup, error) {
 		return nil, err
 	}
 	layers := []fs.FS{calendar.National()}
-	if s.config.Calendars != "" {
-		layers = append(layers, os.DirFS(s.config.Resolve(s.config.Calendars)))
+	if dir := s.config.Calendars; dir != "" {
+		layers = []fs.FS{calendar.National(os.DirFS(filepath.Join(dir, "national"))), os.DirFS(dir)}
 	}
 	if s.calendar, err = calendar.Load(layers...); err != nil {
 		return nil, inputf("calendars of %s: %v", file, err)

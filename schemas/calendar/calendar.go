@@ -7,7 +7,6 @@
 package calendar
 
 import (
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,18 +15,6 @@ import (
 	"sort"
 	"time"
 )
-
-//go:embed cn/*.yaml
-var embedded embed.FS
-
-// National returns the layer of the State Council's notices, one file per year.
-func National() fs.FS {
-	layer, err := fs.Sub(embedded, "cn")
-	if err != nil {
-		panic(err) // the folder is embedded above
-	}
-	return layer
-}
 
 // Name is the name of a holiday in both languages; empty for days that follow the week.
 type Name struct{ Zh, En string }
@@ -67,7 +54,7 @@ type UnpublishedError struct {
 
 func (e *UnpublishedError) Error() string {
 	return fmt.Sprintf("the working days of %d are not in the calendar, which holds %d to %d: "+
-		"once the State Council General Office has published them, add the file %d.yaml to the national layer (schemas/calendar/cn)",
+		"once the State Council General Office has published them, put the file %d.yaml into the folder national of the county's calendars (calendars: in county.yaml)",
 		e.Year, e.First, e.Last, e.Year)
 }
 

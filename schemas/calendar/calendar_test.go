@@ -374,3 +374,15 @@ func FuzzLoad(f *testing.F) {
 		}
 	})
 }
+
+// A year that was published after the program was built comes from a folder of the county's.
+func TestNationalTakesFurtherYears(t *testing.T) {
+	next := fstest.MapFS{"2027.yaml": {Data: []byte(strings.NewReplacer("2026", "2027", "2025-11", "2026-11").Replace(countyFile))}}
+	c := load(t, calendar.National(next))
+	if !c.Published(2027) || !c.Published(2026) {
+		t.Errorf("published: %v", c.Years())
+	}
+	if c := load(t, calendar.National(os.DirFS(filepath.Join(t.TempDir(), "absent")))); c.Published(2027) || !c.Published(2026) {
+		t.Errorf("without the folder: %v", c.Years())
+	}
+}
