@@ -85,6 +85,8 @@ func (a *app) load(ctx context.Context, s *setup, names []string) error {
 	flowCtx, stopFlow := context.WithCancel(ctx)
 	flowEnded := make(chan error, 1)
 	go func() { flowEnded <- n.flow.Run(flowCtx) }()
+	viewsWritten := make(chan error, 1)
+	go func() { viewsWritten <- n.writeViews(ctx) }()
 	bar := a.progress("loading")
 	var result *loaded
 	err = gate.Through(ctx, func(ctx context.Context) (err error) {
@@ -92,6 +94,7 @@ func (a *app) load(ctx context.Context, s *setup, names []string) error {
 		return err
 	})
 	bar.done()
+	err = errors.Join(<-viewsWritten, err)
 	stopFlow()
 	flowErr := <-flowEnded
 	switch {

@@ -19,12 +19,13 @@ var version = "0.1.0-dev"
 
 // memoryLimit is where the collector begins to work harder rather than let this process grow; its buffers are bounded
 // well below (I10). GOMEMLIMIT overrides it.
-const memoryLimit = 500 << 20
+const memoryLimit = 460 << 20
 
 func main() {
 	embedded.RunChildIfAsked()
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
+		debug.SetGCPercent(400) // the limit decides, not how little there was before
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)

@@ -255,7 +255,8 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		return nil, inputf("%v", err)
 	}
 	fingerprint := sha256.Sum256(append([]byte("shire pseudonym key\n"), e.key...))
-	if err := n.openWarehouse(ctx, n.bus.ID()+"/"+hex.EncodeToString(fingerprint[:8])); err != nil {
+	id := n.bus.ID() + "/" + hex.EncodeToString(fingerprint[:8])
+	if err := n.persist(ctx, func(ctx context.Context) error { return n.openWarehouse(ctx, id) }); err != nil {
 		return nil, err
 	}
 	last, err := n.bus.LastSequence(ctx)
@@ -303,13 +304,13 @@ func waitLoaded(ctx context.Context, b *bus.Bus, sequence uint64) error {
 	}
 }
 
-// openWarehouse makes the warehouse ready. An embedded ClickHouse that dies meanwhile is started again by its
-// supervisor, and every step can be repeated; an external one that does not answer is better told at once.
-func (n *node) openWarehouse(ctx context.Context, bus string) error {
+// persist runs a step that makes the warehouse ready. An embedded ClickHouse that dies meanwhile is started again by
+// its supervisor, and every step can be repeated; an external one that does not answer is better told at once.
+func (n *node) persist(ctx context.Context, step func(context.Context) error) error {
 	const attempts, pause = 20, 500 * time.Millisecond
 	supervised := n.engines.own != nil && n.engines.own.ClickHouse() != nil
 	for attempt := 1; ; attempt++ {
-		err := n.prepareWarehouse(ctx, bus)
+		err := step(ctx)
 		if err == nil || !supervised || !away(err) || attempt == attempts {
 			return reachable(err, n.engines.loader.Native)
 		}
@@ -322,18 +323,9 @@ func (n *node) openWarehouse(ctx context.Context, bus string) error {
 	}
 }
 
-// prepareWarehouse connects, migrates, and writes what the program knows from its files: calendar, departments, views.
-func (n *node) prepareWarehouse(ctx context.Context, bus string) error {
-	var err error
-	if n.warehouse == nil {
-		if n.warehouse, err = warehouse.Connect(ctx, n.engines.loader, bus, n.log); err != nil {
-			return err
-		}
-	}
-	if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
-		return err
-	}
-	if err := clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics); err != nil {
+// openWarehouse connects and migrates: afterwards the warehouse can be loaded.
+func (n *node) openWarehouse(ctx context.Context, bus string) (err error) {
+	if n.warehouse, err = warehouse.Connect(ctx, n.engines.loader, bus, n.log); err != nil {
 		return err
 	}
 	if n.analyst, err = warehouse.Open(n.engines.analyst); err != nil {
@@ -341,6 +333,17 @@ func (n *node) prepareWarehouse(ctx context.Context, bus string) error {
 	}
 	n.figures = warehouse.NewFigures(n.analyst, n.metrics, n.zone)
 	return nil
+}
+
+// writeViews writes what the program knows from its files: calendar, departments, views. Afterwards the warehouse can
+// be asked. Loading does not wait for it.
+func (n *node) writeViews(ctx context.Context) error {
+	return n.persist(ctx, func(ctx context.Context) error {
+		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
+			return err
+		}
+		return clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics)
+	})
 }
 
 func (n *node) close() {

@@ -211,6 +211,9 @@ func (a *app) drainHere(ctx context.Context, s *setup, e *engines, sequence uint
 		return err
 	}
 	defer n.close()
+	if err := n.writeViews(ctx); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- n.flow.Run(ctx) }()

@@ -71,6 +71,9 @@ func (a *app) statusAtRest(ctx context.Context, s *setup) (portal.Status, error)
 		return portal.Status{}, err
 	}
 	defer n.close()
+	if err := n.writeViews(ctx); err != nil {
+		return portal.Status{}, err
+	}
 	h := &health{node: n}
 	st, err := h.Status(ctx)
 	if err != nil {

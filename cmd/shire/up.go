@@ -60,6 +60,9 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	defer n.close()
+	if err := n.writeViews(ctx); err != nil {
+		return err
+	}
 	h.node, figures.Figures = n, n.figures
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {

@@ -28,6 +28,7 @@ const (
 	HeaderCEType   = "ce-type"
 	HeaderCETime   = "ce-time"
 	HeaderCESpec   = "ce-specversion"
+	HeaderEncoding = "content-encoding"
 	HeaderCEData   = "ce-datacontenttype"
 )
 

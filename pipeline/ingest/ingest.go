@@ -39,6 +39,7 @@ func publishBatch(ctx context.Context, w *bus.Writer, b *bus.Bus, batch *change.
 	h.Set(bus.HeaderCEType, "shire.changes."+batch.Dataset)
 	h.Set(bus.HeaderCETime, time.Now().UTC().Format(time.RFC3339Nano))
 	h.Set(bus.HeaderCEData, "application/vnd.apache.arrow.stream")
+	h.Set(bus.HeaderEncoding, change.Encoding)
 	_, err = w.Publish(ctx, h, data)
 	return err
 }

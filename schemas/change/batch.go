@@ -134,7 +134,7 @@ func (b *Batch) Encode() ([]byte, error) {
 	if err := w.Close(); err != nil {
 		return nil, fmt.Errorf("encode a change batch of %s: %w", b.Dataset, err)
 	}
-	return buf.Bytes(), nil
+	return compressed(buf.Bytes()), nil
 }
 
 // size is the bytes of the batch's buffers and a little for what stands around them.
@@ -152,7 +152,11 @@ func (b *Batch) size() int {
 }
 
 // Decode reads what Encode wrote.
-func Decode(data []byte) (*Batch, error) {
+func Decode(message []byte) (*Batch, error) {
+	data, err := expanded(message)
+	if err != nil {
+		return nil, fmt.Errorf("decode a change batch: %w", err)
+	}
 	if err := proven(data); err != nil {
 		return nil, fmt.Errorf("decode a change batch: %w", err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/apache/arrow/go/v17/arrow/ipc"
 	"github.com/apache/arrow/go/v17/arrow/memory"
+	"github.com/klauspost/compress/s2"
 	"pgregory.net/rapid"
 
 	"github.com/shirecounty/shire/schemas/change"
@@ -233,7 +234,25 @@ func damaged(t testing.TB) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return data
+	plain, err := s2.Decode(nil, data) // Decode reads an Arrow stream that is not compressed, too
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plain
+}
+
+// A department's own publisher may leave the compression out; nobody may send a little that expands to very much.
+func TestDecodeExpands(t *testing.T) {
+	if b, err := change.Decode(damaged(t)); err != nil || b.Len() != 2 {
+		t.Errorf("a plain stream: %v", err)
+	}
+	if _, err := change.Decode(s2.EncodeSnappy(nil, make([]byte, 64<<20))); err == nil || !strings.Contains(err.Error(), "expands") {
+		t.Errorf("64 MiB of zeroes in %v", err)
+	}
+	whole := s2.EncodeSnappy(nil, damaged(t))
+	if _, err := change.Decode(whole[:len(whole)-3]); err == nil {
+		t.Error("a cut block was decoded")
+	}
 }
 
 func TestDecodeRefusesWhatItCannotReach(t *testing.T) {

@@ -82,7 +82,7 @@ func TestGoodCounty(t *testing.T) {
 	}
 	dir := filepath.Dir(file)
 	if c.County.TimeZone != "Asia/Shanghai" || c.Portal.Listen != "127.0.0.1:8080" || c.Contracts != filepath.Join(dir, "contracts") ||
-		c.Flow.PackRows != 100 || c.Flow.LoadRows != 50_000 || time.Duration(c.Flow.PackLinger) != 20*time.Millisecond || c.Flow.LoadBytes != 4<<20 {
+		c.Flow.PackRows != 100 || c.Flow.LoadRows != 40_000 || time.Duration(c.Flow.PackLinger) != 20*time.Millisecond || c.Flow.LoadBytes != 4<<20 {
 		t.Errorf("defaults and values: %+v", c)
 	}
 	if c.Engines.NATS.Password != "hunter2-nats" || string(c.Engines.ClickHouse.Password) != "file:"+filepath.Join(dir, "secrets/ch") {

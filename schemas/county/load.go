@@ -64,7 +64,7 @@ func (c *Config) defaults() {
 	orDefault(&c.Flow.PackRows, 4096)
 	orDefault(&c.Flow.PackBytes, 1<<20)
 	orDefault(&c.Flow.PackLinger, Duration(50*time.Millisecond))
-	orDefault(&c.Flow.LoadRows, 50_000)
+	orDefault(&c.Flow.LoadRows, 40_000)
 	orDefault(&c.Flow.LoadBytes, 16<<20)
 	orDefault(&c.Flow.LoadAge, Duration(time.Second))
 	c.Contracts = c.Resolve(c.Contracts)

@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS restricted.person_records
 )
 ENGINE = ReplacingMergeTree(version, deleted)
 ORDER BY (dataset, record_id)
-SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
+SETTINGS min_parts_to_merge_at_once = 32, non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'what one department\'s record says about one person; the evidence that identity works on';
 
 CREATE TABLE IF NOT EXISTS restricted.organisation_records
@@ -52,5 +52,5 @@ CREATE TABLE IF NOT EXISTS restricted.organisation_records
 )
 ENGINE = ReplacingMergeTree(version, deleted)
 ORDER BY (dataset, record_id)
-SETTINGS non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
+SETTINGS min_parts_to_merge_at_once = 32, non_replicated_deduplication_window = 10000, min_age_to_force_merge_seconds = 600, min_age_to_force_merge_on_partition_only = 1
 COMMENT 'what one department\'s record says about one organisation';
