@@ -31,7 +31,7 @@ func main() {
 	}
 	o := options{}
 	flag.IntVar(&o.rows, "rows", 1_000_000, "person records in the CSV file")
-	flag.IntVar(&o.changes, "changes", 1_000_000, "small changes through the flow")
+	flag.IntVar(&o.changes, "changes", 500_000, "small changes through the flow")
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs that are measured")
 	flag.StringVar(&o.shire, "shire", "bin/shire", "the binary")
 	flag.StringVar(&o.report, "report", filepath.Join("docs", "benchmarks.md"), "where the report goes")
