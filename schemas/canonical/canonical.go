@@ -63,22 +63,26 @@ type Column struct {
 	Doc      string // what it means; the Chinese term in brackets
 }
 
-// Mention says what kind of party a table's records are themselves about.
+// Mention says what a table's records are to the identity stage: what they are themselves about, or what they say of
+// others. It meets all of them in the order of the stream.
 type Mention uint8
 
 const (
-	NoMention Mention = iota
-	PersonMention
-	OrganisationMention
+	NoMention           Mention = iota
+	PersonMention               // evidence about a person
+	OrganisationMention         // evidence about an organisation
+	VerdictMention              // what a person decided about two records
+	ModelMention                // the model by which records are matched from here on
 )
 
 // Table is one table of the county's model.
 type Table struct {
 	Name     string
 	Database string  // ClickHouse database of the base table: "store", or "restricted" for personal data
-	Mention  Mention // the rows are evidence about a person or an organisation
+	Mention  Mention // what the rows are to the identity stage
 	Personal bool    // may hold personal data in the clear; such a table is in "restricted" (I7)
 	Parties  bool    // has person_record/person_id/organisation_record/organisation_id that refer to mentions
+	Own      bool    // filled by Shire's own datasets: no department's contract may emit it
 	Doc      string
 	Columns  []Column // Assigned columns included, in storage order
 
@@ -120,11 +124,13 @@ func Lookup(name string) (*Table, bool) {
 	return t, ok
 }
 
-// Names lists all tables in their documented order.
+// Names lists the tables that a department's contract may emit, in their documented order.
 func Names() []string {
-	names := make([]string, len(Tables))
-	for i, t := range Tables {
-		names[i] = t.Name
+	var names []string
+	for _, t := range Tables {
+		if !t.Own {
+			names = append(names, t.Name)
+		}
 	}
 	return names
 }
@@ -134,13 +140,21 @@ var byName = map[string]*Table{}
 func init() {
 	for _, t := range Tables {
 		t.Columns = append(append([]Column(nil), recordColumns(t)...), t.Columns...)
-		t.index = map[string]int{}
-		for i, c := range t.Columns {
-			t.index[c.Name] = i
-		}
+		t.number()
 		byName[t.Name] = t
 	}
+	Links.number()
 }
+
+// number makes the columns known by their names.
+func (t *Table) number() {
+	t.index = map[string]int{}
+	for i, c := range t.Columns {
+		t.index[c.Name] = i
+	}
+}
+
+const linkRule = "why: exact_number (a valid number), matched (by weight of evidence), verdict (a person decided) or alone (nothing to go by)"
 
 // recordColumns stand first in every table: where a row came from, and which version of it this is.
 func recordColumns(t *Table) []Column {
@@ -164,12 +178,12 @@ func recordColumns(t *Table) []Column {
 	case PersonMention:
 		cols = append(cols,
 			Column{"person_id", ID, Assigned, false, "the person this record was resolved to"},
-			Column{"link_rule", Code, Assigned, false, "why: exact_number, or alone"},
+			Column{"link_rule", Code, Assigned, false, linkRule},
 			Column{"role", Code, Assigned, false, "which party of the source row this is"})
 	case OrganisationMention:
 		cols = append(cols,
 			Column{"organisation_id", ID, Assigned, false, "the organisation this record was resolved to"},
-			Column{"link_rule", Code, Assigned, false, "why: exact_number, or alone"},
+			Column{"link_rule", Code, Assigned, false, linkRule},
 			Column{"role", Code, Assigned, false, "which party of the source row this is"})
 	}
 	return cols

@@ -136,4 +136,50 @@ var Tables = []*Table{
 			{"claim", Text, Mapped, false, "what is claimed, in words"},
 		},
 	},
+	{
+		Name: "verdicts", Database: "restricted", Mention: VerdictMention, Personal: true, Own: true,
+		Doc: "what a person decided about two records: one party or two; holds on all later data until it is withdrawn (人工判定)",
+		Columns: []Column{
+			{"party", Code, Mapped, true, "person or organisation"},
+			{"record_a", Text, Mapped, true, "the one record, as a UUID"},
+			{"record_b", Text, Mapped, true, "the other record, as a UUID; greater than record_a"},
+			{"verdict", Code, Mapped, true, "same, different or unsure"},
+			{"reviewer", Text, Mapped, true, "who decided, by name (判定人)"},
+			{"reviewer_id", Code, Pseudonym, true, "pseudonym of who decided"},
+			{"decided_at", Timestamp, Mapped, true, "decided (判定时间)"},
+			{"reason", Text, Mapped, false, "why, in the reviewer's words, which may name people (理由)"},
+		},
+	},
+	{
+		Name: "models", Database: "store", Mention: ModelMention, Own: true,
+		Doc: "the model by which records are matched, from the moment it was chosen on (匹配模型)",
+		Columns: []Column{
+			{"party", Code, Mapped, true, "person or organisation"},
+			{"model", Code, Mapped, true, "name and version of the model"},
+			{"text", Text, Mapped, true, "the model's document, YAML"},
+			{"chosen_by", Code, Pseudonym, true, "pseudonym of who chose it"},
+			{"chosen_at", Timestamp, Mapped, true, "chosen (启用时间)"},
+		},
+	},
+}
+
+// Links is the table of relinks: one row for each record whose person or organisation changed after it was loaded. It
+// is not among Tables, which contracts fill: the flow itself works it out.
+var Links = &Table{
+	Name: "links", Database: "store", Own: true,
+	Doc: "one row for each record whose person or organisation changed after it was loaded, by a merge or a split",
+	Columns: []Column{
+		{"record_id", ID, Assigned, false, "the record that belongs to another party now"},
+		{"party", Code, Assigned, false, "person or organisation"},
+		{"kind", Code, Assigned, false, "merge when two parties turned out to be one, split when one turned out to be two"},
+		{"previous_id", ID, Assigned, false, "the party it belonged to before"},
+		{"party_id", ID, Assigned, false, "the party it belongs to since"},
+		{"rule", Code, Assigned, false, linkRule},
+		{"weight", Integer, Assigned, false, "weight of the evidence that decided, in thousandths of a bit; NULL when no pair of records did"},
+		{"record_a", ID, Assigned, false, "the one record of the pair that decided; zero when none did"},
+		{"record_b", ID, Assigned, false, "the other record of the pair that decided"},
+		{"model", Code, Assigned, false, "name, version and hash of the model that decided"},
+		{"effective_at", Timestamp, Assigned, false, "when the change that brought it about reached the county"},
+		{"version", Version, Assigned, false, "stream sequence and row of the change that brought it about: orders the links of a record"},
+	},
 }

@@ -126,7 +126,7 @@ var columnTypes = map[canonical.Type]string{
 func TestMigrationsAndCanonicalTablesAgree(t *testing.T) {
 	c := migrate(t)
 	type column struct{ Name, Type, Comment string }
-	for _, table := range canonical.Tables {
+	for _, table := range append([]*canonical.Table{canonical.Links}, canonical.Tables...) {
 		var want []column
 		for _, col := range table.Columns {
 			want = append(want, column{col.Name, columnTypes[col.Type], col.Doc})
@@ -151,7 +151,11 @@ func TestMigrationsAndCanonicalTablesAgree(t *testing.T) {
 			WHERE database = ? AND name = ?`, table.Database, table.Name).Scan(&engine, &key, &doc); err != nil {
 			t.Fatal(err)
 		}
-		if key != "dataset, record_id" || doc != table.Doc {
+		wantKey := "dataset, record_id"
+		if table == canonical.Links {
+			wantKey = "record_id, version"
+		}
+		if key != wantKey || doc != table.Doc {
 			t.Errorf("%s.%s: ordered by %q, comment %q", table.Database, table.Name, key, doc)
 		}
 	}

@@ -24,7 +24,7 @@ const zone = "Asia/Shanghai"
 func ready(t *testing.T) conn.Conn {
 	t.Helper()
 	c := migrate(t)
-	for _, table := range canonical.Tables {
+	for _, table := range append([]*canonical.Table{canonical.Links}, canonical.Tables...) {
 		exec(t, c, "TRUNCATE TABLE "+table.Database+"."+table.Name)
 	}
 	cal, err := calendar.Load(calendar.National())
@@ -74,7 +74,10 @@ func date(s string) time.Time {
 func insert(t *testing.T, c conn.Conn, table string, rows ...row) {
 	t.Helper()
 	for _, r := range rows {
-		full := row{"dataset": "d", "source": "s", "source_department": "hall", "version": uint64(1)}
+		full := row{"version": uint64(1)}
+		if table != "store.links" {
+			maps.Copy(full, row{"dataset": "d", "source": "s", "source_department": "hall"})
+		}
 		maps.Copy(full, r)
 		full["record_id"] = id(fmt.Sprint(full["record"]))
 		delete(full, "record")

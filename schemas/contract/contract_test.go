@@ -225,3 +225,34 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// No department can pass for Shire, nor fill what is not a department's.
+func TestOwnContractsAreReserved(t *testing.T) {
+	own := contract.Own()
+	if got := strings.Join(own.Names(), " "); got != contract.Models+" "+contract.Verdicts {
+		t.Errorf("Shire's own datasets are %s", got)
+	}
+	for _, d := range own {
+		if d.Department != contract.OwnDepartment {
+			t.Errorf("%s is of %s", d.Name, d.Department)
+		}
+		again, err := contract.ParseOwn("recorded", d.Text, "Asia/Shanghai")
+		if err != nil || again.Hash != d.Hash {
+			t.Errorf("%s, read again, has another hash: %v", d.Name, err)
+		}
+	}
+	for what, text := range map[string]string{
+		"its datasets are Shire's own":         strings.Replace(good, "department: service_hall", "department: shire", 1),
+		"dataset identity_verdicts is Shire":   strings.Replace(good, "dataset: hall_cases", "dataset: identity_verdicts", 1),
+		`"verdicts" is not in the county's`:    strings.Replace(good, "table: person_records", "table: verdicts", 1),
+		`table "links" is not in the county's`: strings.Replace(good, "table: cases", "table: links", 1),
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := contract.LoadDir(dir, "Asia/Shanghai"); err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("want %q, got %v", what, err)
+		}
+	}
+}

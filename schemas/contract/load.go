@@ -30,7 +30,7 @@ func LoadDir(dir, zone string) (Set, error) {
 		return nil, document.Problems{{File: dir, Message: "no contract (*.yaml) was found in this folder", Do: "point contracts: in county.yaml to the folder with your contracts"}}
 	}
 	sort.Strings(files)
-	set := Set{}
+	set, own := Set{}, Own()
 	var problems document.Problems
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -41,6 +41,10 @@ func LoadDir(dir, zone string) (Set, error) {
 		d, err := Parse(file, text, zone)
 		if err != nil {
 			problems = append(problems, err.(document.Problems)...)
+			continue
+		}
+		if _, reserved := own[d.Name]; reserved {
+			problems = append(problems, &document.Problem{File: file, Line: 1, Message: fmt.Sprintf("dataset %s is Shire's own", d.Name), Do: "name yours otherwise"})
 			continue
 		}
 		if other, twice := set[d.Name]; twice {
@@ -55,6 +59,10 @@ func LoadDir(dir, zone string) (Set, error) {
 // Parse reads and proves one contract. zone is used for times without an offset when the contract has none.
 // The error is document.Problems.
 func Parse(file string, text []byte, zone string) (*Dataset, error) {
+	return parse(file, text, zone, false)
+}
+
+func parse(file string, text []byte, zone string, own bool) (*Dataset, error) {
 	d := &Dataset{File: file, Text: text}
 	doc, err := document.Parse(file, text, d)
 	if err != nil {
@@ -65,7 +73,7 @@ func Parse(file string, text []byte, zone string) (*Dataset, error) {
 		d.Zone = zone
 	}
 	d.Hash = hashOf(append([]byte(d.Zone+"\n"), text...))
-	p := &prover{doc: doc, d: d}
+	p := &prover{doc: doc, d: d, own: own}
 	p.zone(written)
 	p.dataset()
 	p.fields()
@@ -81,6 +89,7 @@ func Parse(file string, text []byte, zone string) (*Dataset, error) {
 type prover struct {
 	doc      *document.Document
 	d        *Dataset
+	own      bool // may be a dataset of Shire's own
 	problems document.Problems
 }
 
@@ -113,6 +122,9 @@ func (p *prover) dataset() {
 	d := p.d
 	p.name("$.dataset", "dataset", d.Name)
 	p.name("$.department", "department", d.Department)
+	if d.Department == OwnDepartment && !p.own {
+		p.fail("$.department", "name the department otherwise", "%s is no department: its datasets are Shire's own", d.Department)
+	}
 	if d.Version < 1 {
 		p.fail("$.version", "write version: 1 and raise it with every change", "the contract has no version")
 	}
@@ -285,7 +297,7 @@ func (p *prover) emits() {
 	for i, e := range p.d.Emits {
 		path := fmt.Sprintf("$.emits[%d]", i)
 		table, ok := canonical.Lookup(e.Table)
-		if !ok {
+		if !ok || table.Own && !p.own {
 			p.fail(path+".table", document.DidYouMean(e.Table, canonical.Names()), "table %q is not in the county's model", e.Table)
 			continue
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/identity"
 )
 
 var update = flag.Bool("update", false, "write the generated JSON Schemas anew")
@@ -25,7 +26,8 @@ var schemas = map[string]struct {
 	examples []string // patterns
 }{
 	"../contract/contract.schema.json": {contract.JSONSchema, []string{"../../docs/examples/*/contracts/*.yaml"}},
-	"../county/county.schema.json":     {county.JSONSchema, []string{"../../docs/examples/*/county.yaml"}},
+	"../county/county.schema.json":     {county.JSONSchema, []string{"../../docs/examples/receipt/county.yaml"}},
+	"../identity/model.schema.json":    {identity.JSONSchema, []string{"../../docs/examples/identity/*.yaml"}},
 }
 
 func TestCommittedSchemasAreCurrent(t *testing.T) {

@@ -17,6 +17,32 @@ type ID [16]byte
 // IsZero tells whether there is no id.
 func (id ID) IsZero() bool { return id == ID{} }
 
+// String writes an id as ClickHouse does: a UUID.
+func (id ID) String() string {
+	x := hex.EncodeToString(id[:])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// MarshalText writes an id as a UUID.
+func (id ID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (id *ID) UnmarshalText(text []byte) (err error) {
+	*id, err = Parse(string(text))
+	return err
+}
+
+// Parse reads an id written as a UUID.
+func Parse(s string) (id ID, err error) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return id, errors.New("an id is written like 01234567-89ab-8def-8123-456789abcdef")
+	}
+	if _, err := hex.Decode(id[:], []byte(s[:8]+s[9:13]+s[14:18]+s[19:23]+s[24:])); err != nil {
+		return ID{}, errors.New("an id holds hexadecimal digits alone")
+	}
+	return id, nil
+}
+
 // MinKey is the least length of a key in bytes.
 const MinKey = 32
 

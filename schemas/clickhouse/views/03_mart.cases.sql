@@ -47,7 +47,9 @@ AS WITH
     arrayFold((done, x) -> (greatest(done.1, x.2), done.2 + greatest(0, workdays_to(x.2) - workdays_to(greatest(done.1, x.1)))),
         clipped, (toInt64(0), toInt64(0))).2 AS stopped_days
 SELECT
-    record_id AS record, dataset, source, source_department, source_time, c.case_number AS case_number, person_id, organisation_id,
+    record_id AS record, dataset, source, source_department, source_time, c.case_number AS case_number,
+    if(p.version > c.version, p.party_id, c.person_id) AS person_id,
+    if(o.version > c.version, o.party_id, c.organisation_id) AS organisation_id,
     department, item_code, item_name, kind, channel, division,
     applied_at, accepted_at, promised_at, closed_at, delivered_at, result, visits, statutory_days, promised_days,
     closed_at IS NULL AS open,
@@ -61,6 +63,8 @@ SELECT
         NULL) AS on_time,
     ifNull(on_time = 0, 0) AS overdue
 FROM store.cases AS c FINAL
+LEFT ANY JOIN store.current_links AS p ON c.person_record = p.record
+LEFT ANY JOIN store.current_links AS o ON c.organisation_record = o.record
 LEFT JOIN
 (
     -- 2^31 - 1: a stop that has not ended

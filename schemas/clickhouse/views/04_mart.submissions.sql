@@ -28,8 +28,12 @@ AS WITH
     toDate32('2299-12-31') AS forever,
     applicants AS
     (
-        SELECT case_number, max(person_id) AS person, max(organisation_id) AS organisation, max(item_code) AS item
-        FROM store.cases FINAL
+        SELECT case_number, max(item_code) AS item,
+            max(if(p.version > c.version, p.party_id, c.person_id)) AS person,
+            max(if(o.version > c.version, o.party_id, c.organisation_id)) AS organisation
+        FROM store.cases AS c FINAL
+        LEFT ANY JOIN store.current_links AS p ON c.person_record = p.record
+        LEFT ANY JOIN store.current_links AS o ON c.organisation_record = o.record
         GROUP BY case_number
     ),
     -- Most documents come once. Those that came in two records, in whatever version, are found by a small hash without FINAL: all
@@ -54,10 +58,12 @@ AS WITH
             h.record_id AS record, h.department AS department, sipHash128(h.material_code, h.document) AS paper,
             assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS day, ifNull(h.valid_until, forever) AS until,
             arrayJoin(arrayFilter(id -> id != nobody, [
-                if(h.person_id = nobody, a.person, h.person_id),
-                if(h.organisation_id = nobody, a.organisation, h.organisation_id)])) AS party
+                multiIf(h.person_id = nobody, a.person, p.version > h.version, p.party_id, h.person_id),
+                multiIf(h.organisation_id = nobody, a.organisation, o.version > h.version, o.party_id, h.organisation_id)])) AS party
         FROM (SELECT * FROM store.submissions FINAL PREWHERE record_id IN (suspects)) AS h
         LEFT JOIN applicants AS a ON h.case_number = a.case_number
+        LEFT ANY JOIN store.current_links AS p ON h.person_record = p.record
+        LEFT ANY JOIN store.current_links AS o ON h.organisation_record = o.record
         WHERE h.method != 'shared' AND h.document != '' AND h.submitted_at IS NOT NULL
     ),
     repeats AS
@@ -75,11 +81,13 @@ AS WITH
     )
 SELECT
     s.record_id AS record, dataset, source, source_department, source_time, s.case_number AS case_number,
-    if(s.person_id = nobody, a.person, s.person_id) AS person_id,
-    if(s.organisation_id = nobody, a.organisation, s.organisation_id) AS organisation_id,
+    multiIf(s.person_id = nobody, a.person, p.version > s.version, p.party_id, s.person_id) AS person_id,
+    multiIf(s.organisation_id = nobody, a.organisation, o.version > s.version, o.party_id, s.organisation_id) AS organisation_id,
     s.department AS department, a.item AS item_code, material_code, material_name, issuer, document,
     submitted_at, valid_from, valid_until, method, r.scope AS repeat
 FROM store.submissions AS s FINAL
+LEFT ANY JOIN store.current_links AS p ON s.person_record = p.record
+LEFT ANY JOIN store.current_links AS o ON s.organisation_record = o.record
 LEFT JOIN applicants AS a ON s.case_number = a.case_number
 LEFT JOIN repeats AS r ON s.record_id = r.record
 COMMENT 'papers that were asked for, as they stand now, and which of them the county had been given before (材料)'

@@ -17,9 +17,13 @@ CREATE OR REPLACE VIEW mart.ratings
 )
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS SELECT
-    r.record_id AS record, dataset, source, source_department, source_time, person_id, organisation_id,
+    r.record_id AS record, dataset, source, source_department, source_time,
+    if(p.version > r.version, p.party_id, r.person_id) AS person_id,
+    if(o.version > r.version, o.party_id, r.organisation_id) AS organisation_id,
     r.case_number AS case_number, c.department AS department, c.item_code AS item_code, c.applied_at AS applied_at, rated_at, score, channel
 FROM store.ratings AS r FINAL
+LEFT ANY JOIN store.current_links AS p ON r.person_record = p.record
+LEFT ANY JOIN store.current_links AS o ON r.organisation_record = o.record
 LEFT JOIN
 (
     SELECT case_number, max(department) AS department, max(item_code) AS item_code, max(applied_at) AS applied_at

@@ -23,9 +23,13 @@ CREATE OR REPLACE VIEW mart.incidents
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS WITH (SELECT at FROM mart.as_of) AS as_of
 SELECT
-    record_id AS record, dataset, source, source_department, source_time, person_id, organisation_id,
+    record_id AS record, dataset, source, source_department, source_time,
+    if(p.version > i.version, p.party_id, i.person_id) AS person_id,
+    if(o.version > i.version, o.party_id, i.organisation_id) AS organisation_id,
     incident_number, origin, category, department, division, reported_at, assigned_at, closed_at, reopened, score,
     closed_at IS NULL AS open,
     intDiv(toUnixTimestamp64Micro(ifNull(closed_at, as_of)) - toUnixTimestamp64Micro(reported_at), 1000000) AS seconds
-FROM store.incidents FINAL
+FROM store.incidents AS i FINAL
+LEFT ANY JOIN store.current_links AS p ON i.person_record = p.record
+LEFT ANY JOIN store.current_links AS o ON i.organisation_record = o.record
 COMMENT '12345 calls and grid incidents as they stand now (诉求, 网格事件)'

@@ -10,12 +10,13 @@ DEFINER = `{definer}` SQL SECURITY DEFINER
 AS WITH
     counts -> counts.1[indexOf(counts.2, arrayMax(counts.2))] AS most
 SELECT
-    organisation_id,
+    if(o.version > r.version, o.party_id, r.organisation_id) AS organisation_id,
     toLowCardinality(most(sumMapIf([toString(r.type)], [1], r.type != ''))) AS type,
     toLowCardinality(most(sumMapIf([left(r.division, 9)], [1], r.division != ''))) AS division,
     count() AS records,
     arraySort(groupUniqArray(source_department)) AS departments
 FROM restricted.organisation_records AS r FINAL
-WHERE organisation_id != toUUID('00000000-0000-0000-0000-000000000000')
+LEFT ANY JOIN store.current_links AS o ON r.record_id = o.record
+WHERE r.organisation_id != toUUID('00000000-0000-0000-0000-000000000000')
 GROUP BY organisation_id
 COMMENT 'organisations as the departments'' records describe them, without name, code, telephone or address (I7)'

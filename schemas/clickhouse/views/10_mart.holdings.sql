@@ -17,7 +17,11 @@ CREATE OR REPLACE VIEW mart.holdings
 )
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS SELECT
-    record_id AS record, dataset, source, source_department, source_time, person_id, organisation_id,
+    record_id AS record, dataset, source, source_department, source_time,
+    if(p.version > h.version, p.party_id, h.person_id) AS person_id,
+    if(o.version > h.version, o.party_id, h.organisation_id) AS organisation_id,
     material_code, issuer, document, issued_at, valid_from, valid_until, status
-FROM store.holdings FINAL
+FROM store.holdings AS h FINAL
+LEFT ANY JOIN store.current_links AS p ON h.person_record = p.record
+LEFT ANY JOIN store.current_links AS o ON h.organisation_record = o.record
 COMMENT 'documents and facts that departments hold, as they stand now (证照, 登记信息)'
