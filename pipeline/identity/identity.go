@@ -1,9 +1,14 @@
 // Package identity decides whom each record is about.
+//
+// Its rooms, in the order in which evidence meets them: evidence prepares values and compares them, match weighs two
+// records by a model, cluster divides a component, partition keeps the living answer on disk (store) and follows every
+// change; batch does the same for a file at once, evaluate measures it, review is what people see and say of it.
 package identity
 
 import (
 	"context"
 
+	"github.com/shirecounty/shire/pipeline/identity/partition"
 	"github.com/shirecounty/shire/pipeline/normalise"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/pseudonym"
@@ -11,65 +16,43 @@ import (
 
 // Resolver assigns every mention of a range to a person or an organisation.
 //
-// The mentions are all person and organisation records of one range of changes, in stream order. Resolve fills
-// their PersonID or OrganisationID and LinkRule. What it decided comes back as Outcome.Decisions and is recorded
-// with the range, in one commit; when the range is played again, recorded holds those bytes and Resolve says the
-// same again (I3). Resolve must be a function of the records it has seen: their order must not matter (I6).
+// The mentions are all rows of one range of changes that speak of identity, in stream order: person and organisation
+// records, verdicts, models. Resolve fills the records' PersonID or OrganisationID and LinkRule. What it decided comes
+// back as Outcome.Decisions and is recorded with the range, in one commit; when the range is played again, recorded
+// holds those bytes and Resolve says the same again (I3). Which records are together must be a function of the records
+// it has seen: their order must not matter (I6).
 type Resolver interface {
+	// Ahead is told the mentions of each message as soon as they are known, by another goroutine than Resolve's: what does
+	// not depend on the ranges before may be worked out.
+	Ahead(mentions []*normalise.Rows)
 	Resolve(ctx context.Context, mentions []*normalise.Rows, recorded []byte) (Outcome, error)
+	// Keep makes what the last Resolve decided durable. It is called when the range is recorded, with its last sequence.
+	Keep(last uint64) error
+	// Position is the last sequence that was kept; what is recorded after it has to be resolved again.
+	Position() uint64
+	// Beyond tells whether anything was kept that came after a sequence.
+	Beyond(sequence uint64) bool
+	// Reset forgets everything.
+	Reset() error
 }
 
 // Outcome is what a resolver has to say beside the ids.
 type Outcome struct {
-	Decisions []byte            // recorded with the range; nil for a resolver that needs no memory
-	Events    []*normalise.Rows // links, merges and splits, loaded with the range like any other rows
+	Decisions []byte // recorded with the range
+	Links     []Link // records that belong to another party now: loaded with the range, and told to who subscribed
 }
 
-// Link rules.
+// Link is a record that belongs to another person or organisation since a change.
+type Link struct {
+	About string // Person or Organisation
+	partition.Link
+}
+
+// What a party can be.
 const (
-	ExactNumber = "exact_number" // a valid citizen number or organisation code
-	Alone       = "alone"        // nothing to go by: the record is a party of its own
+	Person       = "person"
+	Organisation = "organisation"
 )
-
-// Exact resolves by valid number alone: records with the same citizen number or organisation code are one
-// party, and any other record is a party of its own. The id is a keyed hash of the number, so there is nothing
-// to remember and nothing to replay.
-type Exact struct {
-	hasher *pseudonym.Hasher
-}
-
-var _ Resolver = (*Exact)(nil)
-
-// NewExact makes an Exact resolver. It is not safe for concurrent use.
-func NewExact(h *pseudonym.Hasher) *Exact { return &Exact{hasher: h} }
-
-// Resolve fills in the ids of the mentions.
-func (x *Exact) Resolve(_ context.Context, mentions []*normalise.Rows, _ []byte) (Outcome, error) {
-	for _, m := range mentions {
-		switch m.Table.Mention {
-		case canonical.PersonMention:
-			m.PersonID, m.LinkRule = x.resolve(m, "person", "id_number")
-		case canonical.OrganisationMention:
-			m.OrganisationID, m.LinkRule = x.resolve(m, "organisation", "organisation_code")
-		}
-	}
-	return Outcome{}, nil
-}
-
-func (x *Exact) resolve(m *normalise.Rows, space, number string) ([]pseudonym.ID, []string) {
-	i, _ := m.Table.Column(number)
-	numbers := m.Columns[i]
-	ids, rules := make([]pseudonym.ID, m.Batch.Len()), make([]string, m.Batch.Len())
-	for _, row := range m.Source {
-		if n := numbers.TextAt(int(row)); n != "" {
-			ids[row], rules[row] = x.hasher.ID(space+"/number", n), ExactNumber
-		} else {
-			record := m.RecordID[row]
-			ids[row], rules[row] = x.hasher.ID(space+"/record", string(record[:])), Alone
-		}
-	}
-	return ids, rules
-}
 
 // Refer gives the other rows of the same source rows the ids of the parties they name.
 func Refer(result *normalise.Result) {
