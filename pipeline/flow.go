@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -56,8 +57,11 @@ type Status struct {
 	Noted       map[string]uint64 // dataset/field/code -> values of lenient fields taken as absent
 }
 
-// New makes a flow.
+// New makes a flow. Beside the county's contracts it knows Shire's own.
 func New(o Options) *Flow {
+	all := contract.Own()
+	maps.Copy(all, o.Contracts)
+	o.Contracts = all
 	return &Flow{opt: o, moved: make(chan struct{}), status: Status{Noted: map[string]uint64{}}}
 }
 
@@ -80,6 +84,20 @@ func (f *Flow) Run(ctx context.Context) (err error) {
 		return err
 	}
 	f.loads = loads
+	recorded := through
+	if len(pending) > 0 {
+		recorded = pending[len(pending)-1].Last
+	}
+	if f.opt.Resolver.Beyond(recorded) {
+		// The machine lost its power: what the ledger lost will be decided again, and must not meet its own traces.
+		f.opt.Log.Warn("the state of identities knows of ranges that the ledger does not have; it is made again from the bus")
+		if err := f.opt.Resolver.Reset(); err != nil {
+			return err
+		}
+	}
+	if err := f.remember(ctx, through); err != nil {
+		return err
+	}
 	f.advance(through)
 	for i := range pending {
 		if err := f.replay(ctx, &pending[i]); err != nil {
@@ -88,6 +106,29 @@ func (f *Flow) Run(ctx context.Context) (err error) {
 		through = pending[i].Last
 	}
 	return f.follow(ctx, through+1)
+}
+
+// remember resolves again what was loaded after the last moment that the resolver knows of: its state was lost, or is that
+// of a backup. Nothing is loaded.
+func (f *Flow) remember(ctx context.Context, through uint64) error {
+	known := f.opt.Resolver.Position()
+	if known >= through {
+		return nil
+	}
+	f.opt.Log.Warn("the state of identities is behind the warehouse and is made again from the bus", "known", known, "loaded", through)
+	return f.loads.Each(ctx, known, through, func(r *bus.Range) error {
+		s, err := f.again(ctx, r)
+		if err == nil {
+			err = s.resolve(ctx, f.opt.Resolver, r.Decisions)
+		}
+		if err == nil {
+			err = f.opt.Resolver.Keep(s.Last)
+		}
+		if err != nil {
+			return fmt.Errorf("make the identities of messages %d to %d again: %w", r.First, r.Last, err)
+		}
+		return nil
+	})
 }
 
 // parallelLoads is how many ranges are on their way into the warehouse at once: while the server sorts and writes
@@ -156,6 +197,18 @@ func (f *Flow) decide(ctx context.Context, s *span) error {
 	if err := f.loads.Record(ctx, &s.Range); err != nil {
 		return err
 	}
+	return f.settle(ctx, s)
+}
+
+// settle makes durable what was decided for a recorded range, beside the load itself.
+func (f *Flow) settle(ctx context.Context, s *span) error {
+	// I3: not before the range is recorded, or a crash would leave identities that no range speaks of.
+	if err := f.opt.Resolver.Keep(s.Last); err != nil {
+		return err
+	}
+	if err := f.announce(ctx, s); err != nil {
+		return err
+	}
 	return f.quarantine(ctx, s)
 }
 
@@ -163,9 +216,26 @@ func (f *Flow) decide(ctx context.Context, s *span) error {
 // rows under the same tokens, and what had arrived already does nothing.
 func (f *Flow) replay(ctx context.Context, r *bus.Range) error {
 	f.opt.Log.Info("a load that was not finished is made again", "first", r.First, "last", r.Last, "rows", r.Rows)
-	reader, err := f.opt.Bus.Read(ctx, r.First)
+	s, err := f.again(ctx, r)
 	if err != nil {
 		return err
+	}
+	if err := s.resolve(ctx, f.opt.Resolver, r.Decisions); err != nil {
+		return err
+	}
+	if err := f.settle(ctx, s); err != nil {
+		return err
+	}
+	at := make(chan struct{})
+	close(at)
+	return f.load(ctx, s, at)
+}
+
+// again takes the messages of a recorded range from the bus once more, with the contracts and the calendar of then.
+func (f *Flow) again(ctx context.Context, r *bus.Range) (*span, error) {
+	reader, err := f.opt.Bus.Read(ctx, r.First)
+	if err != nil {
+		return nil, err
 	}
 	defer reader.Close()
 	plans := f.planner(r)
@@ -173,32 +243,24 @@ func (f *Flow) replay(ctx context.Context, r *bus.Range) error {
 	for s.Last < r.Last {
 		msg, err := reader.Next(ctx, 30*time.Second)
 		if errors.Is(err, bus.ErrIdle) {
-			return fmt.Errorf("message %d does not come: %w", r.Last, err)
+			return nil, fmt.Errorf("message %d does not come: %w", r.Last, err)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if msg.Sequence > r.Last {
-			return fmt.Errorf("the bus no longer holds message %d: %w", r.Last, bus.ErrExpired)
+			return nil, fmt.Errorf("the bus no longer holds message %d: %w", r.Last, bus.ErrExpired)
 		}
 		if err := s.take(ctx, msg, plans, f.opt.Log); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	// I3: fewer messages than were recorded would be other rows under the same token.
 	if s.First != r.First || s.Messages != r.Messages || s.Rows != r.Rows {
-		return fmt.Errorf("%d messages with %d changes were recorded, and the bus now holds %d with %d: %w", r.Messages, r.Rows, s.Messages, s.Rows, bus.ErrExpired)
+		return nil, fmt.Errorf("%d messages with %d changes were recorded, and the bus now holds %d with %d: %w", r.Messages, r.Rows, s.Messages, s.Rows, bus.ErrExpired)
 	}
 	s.Range = *r
-	if err := s.resolve(ctx, f.opt.Resolver, r.Decisions); err != nil {
-		return err
-	}
-	if err := f.quarantine(ctx, s); err != nil {
-		return err
-	}
-	at := make(chan struct{})
-	close(at)
-	return f.load(ctx, s, at)
+	return s, nil
 }
 
 // load brings a recorded range into the warehouse, and finishes it when its turn comes: ranges may arrive there in

@@ -240,7 +240,7 @@ func TestSecondFlowIsFenced(t *testing.T) {
 	flows := []interface {
 		Run(context.Context) error
 		Drain(context.Context, uint64) error
-	}{r.flow(r.contract(1), small), r.flow(r.contract(1), small)}
+	}{r.elsewhere(r.contract(1), small), r.elsewhere(r.contract(1), small)}
 	for i, f := range flows {
 		go func() {
 			errs[i] = f.Run(ctx)

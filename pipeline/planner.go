@@ -56,7 +56,7 @@ func (p *planner) plan(ctx context.Context, dataset string) (*normalise.Plan, *c
 			if err != nil {
 				return nil, nil, err
 			}
-			if c, err = contract.Parse(dataset+" ("+hash+")", text, zone); err != nil {
+			if c, err = contract.ParseOwn(dataset+" ("+hash+")", text, zone); err != nil {
 				return nil, nil, fmt.Errorf("the contract that a recorded load was made with is no longer understood: %w", err)
 			}
 		}

@@ -75,14 +75,16 @@ var counties atomic.Int64
 
 // rig is a county's bus, its warehouse, and one dataset.
 type rig struct {
-	t        *testing.T
-	dataset  string
-	nc       *nats.Conn
-	bus      *bus.Bus
-	loads    *warehouse.Warehouse
-	calendar *calendar.Calendar
-	hasher   *pseudonym.Hasher
-	writer   *bus.Writer
+	identities  *identity.Matching // of the flow that was made last
+	identityDir string
+	t           *testing.T
+	dataset     string
+	nc          *nats.Conn
+	bus         *bus.Bus
+	loads       *warehouse.Warehouse
+	calendar    *calendar.Calendar
+	hasher      *pseudonym.Hasher
+	writer      *bus.Writer
 }
 
 func newRig(t *testing.T) *rig {
@@ -216,9 +218,40 @@ func (r *rig) expire(sequence uint64) {
 
 var small = columnar.Limits{Rows: 7, Bytes: 1 << 20, Age: 20 * time.Millisecond}
 
+// flow makes a flow that goes on with the identities of the one before it.
 func (r *rig) flow(set contract.Set, limits columnar.Limits) *pipeline.Flow {
+	r.t.Helper()
+	if r.identities != nil {
+		if err := r.identities.Close(); err != nil {
+			r.t.Fatal(err)
+		}
+	} else {
+		r.identityDir = r.t.TempDir()
+		r.t.Cleanup(func() { r.identities.Close() })
+	}
+	r.identities = r.identitiesIn(r.identityDir)
+	return r.flowWith(r.identities, set, limits)
+}
+
+func (r *rig) identitiesIn(dir string) *identity.Matching {
+	r.t.Helper()
+	m, err := identity.Open(identity.Options{Dir: dir, Hasher: r.hasher.Clone(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return m
+}
+
+// elsewhere makes a flow as on another machine.
+func (r *rig) elsewhere(set contract.Set, limits columnar.Limits) *pipeline.Flow {
+	m := r.identitiesIn(r.t.TempDir())
+	r.t.Cleanup(func() { m.Close() })
+	return r.flowWith(m, set, limits)
+}
+
+func (r *rig) flowWith(m identity.Resolver, set contract.Set, limits columnar.Limits) *pipeline.Flow {
 	return pipeline.New(pipeline.Options{Bus: r.bus, Warehouse: r.loads, Contracts: set, Calendar: r.calendar, Hasher: r.hasher,
-		Resolver: identity.NewExact(r.hasher.Clone()), Limits: limits, Log: slog.New(slog.DiscardHandler)})
+		Resolver: m, Limits: limits, Log: slog.New(slog.DiscardHandler)})
 }
 
 // start runs a flow; stop ends it and returns its error.

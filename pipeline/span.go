@@ -24,11 +24,11 @@ import (
 // span is a range of messages on its way: what it became, and what was refused.
 type span struct {
 	bus.Range
-	parts  []*part
-	events []*normalise.Rows
-	held   []warehouse.Held
-	noted  map[string]int
-	began  time.Time
+	parts []*part
+	links []identity.Link
+	held  []warehouse.Held
+	noted map[string]int
+	began time.Time
 }
 
 // part is one message of a span.
@@ -69,6 +69,7 @@ func (f *Flow) collect(ctx context.Context, reader *bus.Reader, plans *planner, 
 			if err := s.take(ctx, msg, plans, f.opt.Log); err != nil {
 				return err
 			}
+			f.opt.Resolver.Ahead(s.parts[len(s.parts)-1].mentions())
 		}
 		reason, full := f.opt.Limits.Full(s.Rows, s.Bytes, time.Since(s.began))
 		// The range that holds the target, and no later one: else every message after a Drain would be a load.
@@ -140,6 +141,17 @@ func (s *span) take(ctx context.Context, msg *bus.Message, plans *planner, log *
 	return nil
 }
 
+// mentions are the rows that speak of identity.
+func (p *part) mentions() []*normalise.Rows {
+	var mentions []*normalise.Rows
+	for _, t := range p.result.Tables {
+		if t.Table.Mention != canonical.NoMention {
+			mentions = append(mentions, t)
+		}
+	}
+	return mentions
+}
+
 // drops tells whether the message gives its rows up.
 func (p *part) drops() bool { return p.message.IsRetry() && p.message.Header.Get(bus.HeaderDrop) != "" }
 
@@ -184,17 +196,13 @@ func unreadable(msg *bus.Message) *change.Batch {
 func (s *span) resolve(ctx context.Context, r identity.Resolver, recorded []byte) error {
 	var mentions []*normalise.Rows
 	for _, p := range s.parts {
-		for _, t := range p.result.Tables {
-			if t.Table.Mention != canonical.NoMention {
-				mentions = append(mentions, t)
-			}
-		}
+		mentions = append(mentions, p.mentions()...)
 	}
 	outcome, err := r.Resolve(ctx, mentions, recorded)
 	if err != nil {
 		return fmt.Errorf("resolve identities: %w", err)
 	}
-	s.Decisions, s.events = outcome.Decisions, outcome.Events
+	s.Decisions, s.links = outcome.Decisions, outcome.Links
 	for _, p := range s.parts {
 		identity.Refer(p.result)
 	}
@@ -209,10 +217,11 @@ func (s *span) gather() []columnar.Table {
 			g.Add(t)
 		}
 	}
-	for _, t := range s.events {
-		g.Add(t)
+	tables := g.Finish()
+	if len(s.links) > 0 {
+		tables = append(tables, columnar.Links(s.links))
 	}
-	return g.Finish()
+	return tables
 }
 
 // token is what ClickHouse knows a load by: table, range, contracts (I3).

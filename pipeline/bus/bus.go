@@ -37,6 +37,7 @@ const (
 	Changes    = "CHANGES"
 	Quarantine = "QUARANTINE"
 	Ledger     = "LEDGER"
+	Identity   = "IDENTITY"
 	contracts  = "CONTRACTS"
 )
 
@@ -54,6 +55,7 @@ type Bus struct {
 	changes jetstream.Stream
 	quarant jetstream.Stream
 	ledger  jetstream.Stream
+	links   jetstream.Stream
 	texts   jetstream.KeyValue
 	id      string
 }
@@ -88,6 +90,7 @@ func Open(ctx context.Context, nc *nats.Conn, opt Options) (*Bus, error) {
 		{&b.changes, Changes, []string{"changes.>", "retry.>"}},
 		{&b.quarant, Quarantine, []string{"quarantine.>"}},
 		{&b.ledger, Ledger, []string{"ledger.>"}},
+		{&b.links, Identity, []string{"identity.>"}},
 	} {
 		if *s.stream, err = b.open(ctx, s.name, s.subjects); err != nil {
 			return nil, err
@@ -140,6 +143,9 @@ func (b *Bus) RetrySubject(department, dataset string) string {
 func (b *Bus) QuarantineSubject(department, dataset string) string {
 	return strings.Join([]string{"quarantine", b.opt.County, department, dataset}, ".")
 }
+
+// LinksSubject is where merges and splits of persons and organisations are told to who subscribed.
+func (b *Bus) LinksSubject() string { return "identity." + b.opt.County + ".links" }
 
 // Place is the department and dataset that a subject speaks of.
 func Place(subject string) (department, dataset string) {

@@ -1,11 +1,13 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -414,6 +416,78 @@ func TestSecondNormaliserIsFenced(t *testing.T) {
 	}
 	if err := second.Done(t.Context(), &r); !errors.Is(err, bus.ErrFenced) {
 		t.Fatalf("the second normaliser finished: %v", err)
+	}
+}
+
+// What was decided for a range may be far more than a message holds: a range of many mentions, or another model for the
+// whole county. Still it is written down in one commit.
+func TestDecisionsLargerThanAMessage(t *testing.T) {
+	b := open(t)
+	loads, _, _, err := b.OpenLoads(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, _, err := b.OpenLoads(t.Context()) // of a second normaliser
+	if err != nil {
+		t.Fatal(err)
+	}
+	decisions := func(n int, seed byte) []byte {
+		out := make([]byte, n)
+		for i := range out {
+			out[i] = byte(i*i>>3) + seed
+		}
+		return out
+	}
+	sizes := []int{0, 100, 2 << 20, 2<<20 + 1, 8 << 20, 21<<20 + 5}
+	for i, n := range sizes {
+		r := &bus.Range{First: uint64(i + 1), Last: uint64(i + 1), Decisions: decisions(n, byte(i))}
+		if err := loads.Record(t.Context(), r); err != nil {
+			t.Fatalf("%d bytes: %v", n, err)
+		}
+		if len(r.Decisions) != n {
+			t.Fatalf("the range lost its decisions when it was recorded")
+		}
+	}
+	// The other one writes its parts and then is refused, and whoever comes next does not see them.
+	if err := other.Record(t.Context(), &bus.Range{First: 1, Last: 1, Decisions: decisions(5<<20, 99)}); !errors.Is(err, bus.ErrFenced) {
+		t.Fatalf("the second normaliser recorded: %v", err)
+	}
+	same := func(what string, i int, r *bus.Range) {
+		t.Helper()
+		if r.First != uint64(i+1) || !bytes.Equal(r.Decisions, decisions(sizes[i], byte(i))) {
+			t.Errorf("%s: the decisions of range %d came back otherwise: %d bytes of %d", what, i, len(r.Decisions), sizes[i])
+		}
+	}
+	again, _, pending, err := b.OpenLoads(t.Context())
+	if err != nil || len(pending) != len(sizes) {
+		t.Fatalf("%d ranges are not finished, %v", len(pending), err)
+	}
+	i := 0
+	if err := again.Each(t.Context(), 0, uint64(len(sizes)), func(r *bus.Range) error {
+		same("in order", i, r)
+		same("after a restart", i, &pending[i])
+		i++
+		return nil
+	}); err != nil || i != len(sizes) {
+		t.Fatalf("%d ranges, %v", i, err)
+	}
+	// A part that the ledger lost is told, and nothing is taken for all.
+	if len(pending[5].Parts) < 5 {
+		t.Fatalf("%d bytes stand in %d parts", sizes[5], len(pending[5].Parts))
+	}
+	js, err := jetstream.New(connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ledger, err := js.Stream(t.Context(), bus.Ledger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ledger.DeleteMsg(t.Context(), pending[5].Parts[2]); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := b.OpenLoads(t.Context()); !errors.Is(err, bus.ErrExpired) || !strings.Contains(err.Error(), "belongs to entry") {
+		t.Errorf("a part is gone: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,14 +23,23 @@ type Range struct {
 	Contracts map[string]string `json:"contracts"`           // dataset -> hash of the contract's text
 	Calendar  []int             `json:"calendar,omitempty"`  // years of the working calendar that checks used
 	Decisions []byte            `json:"decisions,omitempty"` // what identity decided, in its own words
+	Parts     []uint64          `json:"parts,omitempty"`     // entries of LEDGER that hold the decisions, in order, when they are too many for this one
 
 	entry uint64 // sequence of this entry in LEDGER
 }
+
+// A range of many mentions, or the choice of another model for a whole county, comes to more decisions than one message
+// may hold. Both stay below MinPayload; in the entry itself they are written as base64, a third longer.
+const (
+	mostWithin = 2 << 20 // decisions within the range's own entry
+	mostInPart = 4 << 20 // decisions in an entry of their own
+)
 
 // Loads keeps the ledger of one county's loads. Its fenced writers are the lease: of two normalisers, the one
 // that records second is refused.
 type Loads struct {
 	ranges *Writer
+	parts  *Writer // of decisions that are too many for their range's entry
 	done   *Writer
 	bus    *Bus
 }
@@ -47,6 +57,9 @@ func (b *Bus) OpenLoads(ctx context.Context) (loads *Loads, through uint64, pend
 	if l.ranges, err = b.writer(ctx, b.ledger, prefix+".range"); err != nil {
 		return nil, 0, nil, err
 	}
+	if l.parts, err = b.writer(ctx, b.ledger, prefix+".decisions"); err != nil {
+		return nil, 0, nil, err
+	}
 	if l.done, err = b.writer(ctx, b.ledger, prefix+".done"); err != nil {
 		return nil, 0, nil, err
 	}
@@ -55,22 +68,64 @@ func (b *Bus) OpenLoads(ctx context.Context) (loads *Loads, through uint64, pend
 		return nil, 0, nil, err
 	}
 	for entry := d.Entry + 1; entry <= l.ranges.last; entry++ {
-		msg, err := b.ledger.GetMsg(ctx, entry, jetstream.WithGetMsgSubject(prefix+".range"))
+		r, err := b.rangeAt(ctx, prefix+".range", entry) // the next one on the subject
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			break
 		}
 		if err != nil {
-			return nil, 0, nil, fmt.Errorf("the ledger cannot be read: %w", err)
+			return nil, 0, nil, err
 		}
-		var r Range
-		if err := json.Unmarshal(msg.Data, &r); err != nil {
-			return nil, 0, nil, fmt.Errorf("entry %d of the ledger is damaged: %w", msg.Sequence, err)
-		}
-		r.entry = msg.Sequence
-		entry = msg.Sequence // WithGetMsgSubject gives the next one on the subject
-		pending = append(pending, r)
+		entry = r.entry
+		pending = append(pending, *r)
 	}
 	return l, d.Through, pending, nil
+}
+
+// Each gives the recorded ranges that end after one sequence and not after another, in order.
+func (l *Loads) Each(ctx context.Context, after, through uint64, fn func(*Range) error) error {
+	subject := "ledger." + l.bus.opt.County + ".range"
+	for entry := uint64(1); entry <= l.ranges.last; entry++ {
+		r, err := l.bus.rangeAt(ctx, subject, entry)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		entry = r.entry
+		if r.Last > through {
+			return nil
+		}
+		if r.Last > after {
+			if err := fn(r); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// rangeAt is the first recorded range whose entry is at least the given one.
+func (b *Bus) rangeAt(ctx context.Context, subject string, entry uint64) (*Range, error) {
+	msg, err := b.ledger.GetMsg(ctx, entry, jetstream.WithGetMsgSubject(subject))
+	if err != nil {
+		return nil, fmt.Errorf("the ledger cannot be read: %w", err)
+	}
+	r := &Range{entry: msg.Sequence}
+	if err := json.Unmarshal(msg.Data, r); err != nil {
+		return nil, fmt.Errorf("entry %d of the ledger is damaged: %w", msg.Sequence, err)
+	}
+	for _, part := range r.Parts {
+		msg, err := b.ledger.GetMsg(ctx, part)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			err = ErrExpired // to our callers, a message that is not found is the ledger's end
+		}
+		if err != nil {
+			return nil, fmt.Errorf("entry %d of the ledger, which belongs to entry %d, cannot be read: %w", part, r.entry, err)
+		}
+		r.Decisions = append(r.Decisions, msg.Data...)
+	}
+	return r, nil
 }
 
 // LoadedThrough is the sequence up to which everything is loaded, for those who only watch.
@@ -95,8 +150,25 @@ func (b *Bus) lastDone(ctx context.Context) (doneEntry, error) {
 }
 
 // Record writes a range down. Only after it returns may the range be loaded.
+//
+// Many decisions go before it, in parts. They count for nothing until the range's own entry names them, so that what was
+// decided and the range are still written down in one commit (I3): a process that is killed in between leaves parts that
+// nobody names.
 func (l *Loads) Record(ctx context.Context, r *Range) error {
-	data, err := json.Marshal(r)
+	written := *r
+	if len(r.Decisions) > mostWithin {
+		written.Decisions, written.Parts = nil, nil
+		for part := range slices.Chunk(r.Decisions, mostInPart) {
+			header := nats.Header{}
+			header.Set(HeaderLast, fmt.Sprint(r.Last))
+			entry, err := l.parts.Publish(ctx, header, part)
+			if err != nil {
+				return err
+			}
+			written.Parts = append(written.Parts, entry)
+		}
+	}
+	data, err := json.Marshal(&written)
 	if err != nil {
 		return fmt.Errorf("record a range: %w", err)
 	}

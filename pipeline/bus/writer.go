@@ -36,6 +36,11 @@ func (b *Bus) QuarantineWriter(ctx context.Context, subject string) (*Writer, er
 	return b.writer(ctx, b.quarant, subject)
 }
 
+// LinksWriter is ChangesWriter for the stream of merges and splits.
+func (b *Bus) LinksWriter(ctx context.Context) (*Writer, error) {
+	return b.writer(ctx, b.links, b.LinksSubject())
+}
+
 func (b *Bus) writer(ctx context.Context, stream jetstream.Stream, subject string) (*Writer, error) {
 	w := &Writer{bus: b, stream: stream, subject: subject, nonce: rand.Text()}
 	if err := w.Reload(ctx); err != nil {

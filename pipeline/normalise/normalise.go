@@ -171,7 +171,7 @@ func (s *state) usable(i int) bool { return !s.bad[i] && !s.deleted[i] }
 // emit makes the canonical rows of one emit.
 func (s *state) emit(e *emitPlan, sequence uint64) {
 	r := &Rows{
-		Table: e.table, Batch: s.batch, Sequence: sequence, Role: e.emit.Role,
+		Table: e.table, Batch: s.batch, Sequence: sequence, Arrived: s.arrived, Role: e.emit.Role,
 		PersonRole: e.emit.Person, OrganisationRole: e.emit.Organisation,
 		RecordID: make([]pseudonym.ID, s.n), Deleted: make([]bool, s.n),
 	}

@@ -1,6 +1,8 @@
 package normalise
 
 import (
+	"time"
+
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/pseudonym"
@@ -12,7 +14,8 @@ import (
 type Rows struct {
 	Table    *canonical.Table
 	Batch    *change.Batch
-	Sequence uint64 // of the batch's message: with the row it is the version
+	Sequence uint64    // of the batch's message: with the row it is the version
+	Arrived  time.Time // when the bus stored the message
 	Role     string
 	Source   []int32
 	Deleted  []bool         // by source row: a tombstone of the canonical record
