@@ -242,7 +242,19 @@ func TestServe(t *testing.T) {
 	case "loading":
 		figures.slow = make(chan struct{})
 	}
-	p, err := New(Options{County: testCounty, Version: "0.1.0", Figures: figures, Flow: flow, Definitions: definitions(), Listen: listen, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	desk := newDesk()
+	switch os.Getenv("PORTAL_STATE") {
+	case "empty":
+		desk.cases = nil
+	case "failed":
+		desk.err = errFault
+	case "loading":
+		desk.slow = make(chan struct{})
+	}
+	p, err := New(Options{
+		County: testCounty, Version: "0.1.0", Figures: figures, Flow: flow, Definitions: definitions(), Listen: listen, Log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Review: desk, Reviewers: newReviewers(), Accesses: &fakeAccesses{}, Models: shippedModel, // sign in as testReviewer, only-for-tests
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

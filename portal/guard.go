@@ -1,10 +1,13 @@
 package portal
 
 import (
+	"maps"
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,13 +63,28 @@ func hostName(hostPort string) string {
 
 // onlyReading lets GET and HEAD through.
 func onlyReading(next http.HandlerFunc) http.HandlerFunc {
+	return byMethod(map[string]http.HandlerFunc{http.MethodGet: next})
+}
+
+// byMethod lets the methods through that an address has. What can be got can be asked for its head.
+func byMethod(handlers map[string]http.HandlerFunc) http.HandlerFunc {
+	allowed := slices.Sorted(maps.Keys(handlers))
+	detail := "This address takes " + strings.Join(allowed, ", ") + " alone."
+	if get := handlers[http.MethodGet]; get != nil {
+		if len(allowed) == 1 {
+			detail = "This address can only be read: use GET."
+		}
+		handlers[http.MethodHead] = get
+		allowed = slices.Sorted(maps.Keys(handlers))
+	}
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			problem(http.StatusMethodNotAllowed, codeMethod, "This address can only be read: use GET.").write(w)
+		handler := handlers[r.Method]
+		if handler == nil {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			problem(http.StatusMethodNotAllowed, codeMethod, detail).write(w)
 			return
 		}
-		next(w, r)
+		handler(w, r)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/invopop/jsonschema"
+
+	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
 func (p *Portal) openAPI(w http.ResponseWriter, r *http.Request) { reply(w, r, p.OpenAPI()) }
@@ -17,7 +19,16 @@ func (p *Portal) OpenAPI() map[string]any {
 	schemas := map[string]any{}
 	paths := map[string]any{}
 	for _, r := range p.routes {
-		paths[r.Path] = map[string]any{"get": r.operation(schemas)}
+		operations, ok := paths[r.Path].(map[string]any)
+		if !ok {
+			operations = map[string]any{}
+			paths[r.Path] = operations
+		}
+		operations[strings.ToLower(r.method())] = r.operation(schemas)
+	}
+	components := map[string]any{"schemas": schemas}
+	if p.o.Review != nil {
+		components["securitySchemes"] = map[string]any{reviewCookie: map[string]any{"type": "apiKey", "in": "cookie", "name": reviewCookie}}
 	}
 	return map[string]any{
 		"openapi": "3.1.0",
@@ -30,11 +41,15 @@ func (p *Portal) OpenAPI() map[string]any {
 		"servers":    []any{map[string]any{"url": "/"}},
 		"security":   []any{},
 		"paths":      paths,
-		"components": map[string]any{"schemas": schemas},
+		"components": components,
 	}
 }
 
-func (r route) operation(schemas map[string]any) map[string]any {
+// success is the response of an operation that went well.
+func (r route) success(schemas map[string]any) (status string, response map[string]any) {
+	if r.NoContent {
+		return "204", map[string]any{"description": r.Summary}
+	}
 	mediaTypes := r.MediaTypes
 	if len(mediaTypes) == 0 {
 		mediaTypes = []string{"application/json"}
@@ -46,7 +61,12 @@ func (r route) operation(schemas map[string]any) map[string]any {
 			content[mediaType] = map[string]any{"schema": schemaOf(r.Result, schemas)}
 		}
 	}
-	responses := map[string]any{"200": map[string]any{"description": r.Summary, "content": content}}
+	return "200", map[string]any{"description": r.Summary, "content": content}
+}
+
+func (r route) operation(schemas map[string]any) map[string]any {
+	status, response := r.success(schemas)
+	responses := map[string]any{status: response}
 	for _, status := range r.Problems {
 		responses[strconv.Itoa(status)] = map[string]any{
 			"description": http.StatusText(status),
@@ -63,10 +83,19 @@ func (r route) operation(schemas map[string]any) map[string]any {
 			schema["enum"] = p.Enum
 		}
 		parameters = append(parameters, map[string]any{
-			"name": p.Name, "in": p.In, "required": p.In == "path", "description": p.Description, "schema": schema,
+			"name": p.Name, "in": p.In, "required": p.In != "query", "description": p.Description, "schema": schema,
 		})
 	}
-	return map[string]any{"operationId": r.ID, "summary": r.Summary, "parameters": parameters, "responses": responses}
+	operation := map[string]any{"operationId": r.ID, "summary": r.Summary, "parameters": parameters, "responses": responses}
+	if r.Body != nil {
+		operation["requestBody"] = map[string]any{
+			"required": true, "content": map[string]any{"application/json": map[string]any{"schema": schemaOf(r.Body, schemas)}},
+		}
+	}
+	if r.Reviewers {
+		operation["security"] = []any{map[string]any{reviewCookie: []any{}}}
+	}
+	return operation
 }
 
 // schemaOf is the JSON Schema of a Go value's type; the named types that it needs go to schemas.
@@ -78,7 +107,12 @@ func schemaOf(v any, schemas map[string]any) map[string]any {
 	if t.Kind() == reflect.Slice {
 		return map[string]any{"type": "array", "items": schemaOf(reflect.Zero(t.Elem()).Interface(), schemas)}
 	}
-	reflector := jsonschema.Reflector{Anonymous: true, AllowAdditionalProperties: true}
+	reflector := jsonschema.Reflector{Anonymous: true, AllowAdditionalProperties: true, Mapper: func(t reflect.Type) *jsonschema.Schema {
+		if t == reflect.TypeFor[pseudonym.ID]() {
+			return &jsonschema.Schema{Type: "string", Format: "uuid"} // bytes here, text there
+		}
+		return nil
+	}}
 	text, err := json.Marshal(reflector.ReflectFromType(t))
 	if err != nil {
 		panic(err) // a type that has no schema is a mistake in this package

@@ -6,6 +6,8 @@
 //   - I7: no identity number, name, phone or address in a URL, log line, metric label or error message. Filter values
 //     are codes of dimensions, are checked against what the county has, and are never repeated in a message.
 //   - I9: every figure names its metric's version and the moment at which open cases were censored.
+//   - I8: personal records are shown in the review of identities alone, to reviewers who have signed in, and not before the
+//     access log has taken who looked at whom.
 //   - I10: the cache of figures and the number of figures computed at a time are bounded.
 //
 // # How it fails
@@ -13,6 +15,7 @@
 //   - The address is taken: [Portal.Listen] returns an [AddressError].
 //   - The engines are away: /readyz and the figures answer 503 with a sentence, the last figures on a screen stay and are
 //     marked as stale; /healthz goes on answering 200.
+//   - The access log does not take an access: the review answers 503 and shows nothing.
 //   - The web application was not built: / is a page that says how to build it; the API works.
 package portal
 
@@ -29,8 +32,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/shirecounty/shire/pipeline/identity/review"
 	"github.com/shirecounty/shire/portal/web"
 	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/identity"
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
@@ -62,6 +67,14 @@ type Options struct {
 	Registry    *prometheus.Registry // what /metrics shows; the portal adds its own metrics. nil: a new one
 	Log         *slog.Logger         // nil: slog.Default()
 	Listen      string               // host:port; "" is [DefaultListen]
+
+	// The review of identities. Without Review there is none; with it, Reviewers and Accesses are required.
+	Review    review.Desk
+	Reviewers Reviewers
+	Accesses  Accesses
+	Models    func(about string) *identity.Model // whose words the review shows; nil, or nil for an about: names as they are
+
+	now func() time.Time // nil: time.Now
 }
 
 // DefaultListen is reached from this machine alone.
@@ -75,6 +88,8 @@ type Portal struct {
 	names    []string // of the metrics, in order
 	figures  *figureCache
 	measures *measures
+	sessions *sessions // of reviewers
+	tries    *tries    // to sign in
 	routes   []route
 	handler  http.Handler
 
@@ -107,17 +122,37 @@ func New(o Options) (*Portal, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation)}
+	if o.Review != nil && (o.Reviewers == nil || o.Accesses == nil) {
+		return nil, errors.New("portal.Options.Review: the review shows personal data; Reviewers and Accesses are required with it")
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation), sessions: newSessions(o.now), tries: newTries(o.now)}
 	p.names = o.Definitions.Names()
 	if p.measures, err = newMeasures(o.Registry); err != nil {
 		return nil, err
 	}
 	p.routes = p.table()
 	mux := http.NewServeMux()
+	handle := func(path string, handler http.HandlerFunc) { mux.Handle(path, p.measures.observe(path, handler)) }
+	operations := map[string]map[string]http.HandlerFunc{} // by path and method
 	for _, r := range p.routes {
-		mux.Handle(r.Path, p.measures.observe(r.Path, onlyReading(r.handle)))
+		if operations[r.Path] == nil {
+			operations[r.Path] = map[string]http.HandlerFunc{}
+		}
+		operations[r.Path][r.method()] = r.handle
 	}
-	mux.Handle("/", p.measures.observe("/", onlyReading(newStatic(web.Dist()).ServeHTTP)))
+	for path, methods := range operations {
+		handle(path, byMethod(methods))
+	}
+	pages := newStatic(web.Dist())
+	if o.Review != nil {
+		handle("/review", onlyReading(pages.index))
+	} else {
+		handle("/api/v1/review/", noReview)
+	}
+	handle("/", onlyReading(pages.ServeHTTP))
 	p.handler = p.guard(mux, isLoopback(host))
 	return p, nil
 }

@@ -424,7 +424,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 	ids := map[string]bool{}
 	for _, route := range w.routes {
-		get, ok := document.Paths[route.Path]["get"]
+		get, ok := document.Paths[route.Path][strings.ToLower(route.method())]
 		if !ok || get.OperationID == "" || ids[get.OperationID] {
 			t.Errorf("%s is not described, or its operationId is there twice", route.Path)
 		}

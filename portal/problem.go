@@ -8,13 +8,15 @@ import (
 // Problem is an error response after RFC 9457 (application/problem+json). Type is "about:blank" throughout: Code is what a
 // program may rely on, Detail is the sentence for a person.
 type Problem struct {
-	Type   string   `json:"type"`
-	Title  string   `json:"title"`
-	Status int      `json:"status"`
-	Detail string   `json:"detail"`
-	Code   string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal"`
-	Names  []string `json:"names,omitempty" jsonschema:"description=Names that exist and that may have been meant; the nearest first"`
-	Errors []string `json:"errors,omitempty" jsonschema:"description=Each reason; one sentence each"`
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	// DetailZh is Detail in Chinese, for what a person at a screen has to act on.
+	DetailZh string   `json:"detail_zh,omitempty" jsonschema:"description=The sentence in Chinese; of the review of identities"`
+	Code     string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal,enum=review_off,enum=signed_out,enum=wrong_password,enum=too_many_tries,enum=foreign_request,enum=unknown_pair,enum=contradiction,enum=not_recorded,enum=uncertain"`
+	Names    []string `json:"names,omitempty" jsonschema:"description=Names that exist and that may have been meant; the nearest first"`
+	Errors   []string `json:"errors,omitempty" jsonschema:"description=Each reason; one sentence each"`
 }
 
 // Codes of a [Problem].
@@ -28,6 +30,17 @@ const (
 	codeRefused       = "refused" // the metric's own definition refuses these months
 	codeUnavailable   = "unavailable"
 	codeInternal      = "internal"
+
+	// Of the review of identities.
+	codeReviewOff     = "review_off"
+	codeSignedOut     = "signed_out"
+	codeWrongPassword = "wrong_password"
+	codeTooManyTries  = "too_many_tries"
+	codeForeign       = "foreign_request" // not from the portal's own page
+	codeUnknownPair   = "unknown_pair"
+	codeContradiction = "contradiction"
+	codeNotRecorded   = "not_recorded" // the access log does not take the access, so nothing is shown
+	codeUncertain     = "uncertain"    // whether a verdict holds
 )
 
 func problem(status int, code, detail string) *Problem {
@@ -36,6 +49,12 @@ func problem(status int, code, detail string) *Problem {
 
 func badParameter(detail string) *Problem {
 	return problem(http.StatusBadRequest, codeBadParameter, detail)
+}
+
+// zh adds the sentence in Chinese.
+func (p *Problem) zh(detail string) *Problem {
+	p.DetailZh = detail
+	return p
 }
 
 func (p *Problem) Error() string { return p.Detail }

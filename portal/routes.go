@@ -2,6 +2,7 @@ package portal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -13,19 +14,25 @@ import (
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
-// route is one address of the API. The table of routes is what the mux and the OpenAPI document are both made from.
+// route is one operation of the API. The table of routes is what the mux and the OpenAPI document are both made from.
 type route struct {
+	Method     string // GET when empty
 	Path       string
 	ID         string // operationId
 	Summary    string
 	Parameters []parameter
-	Result     any      // a value of the type that a 200 holds; nil for text
+	Body       any      // a value of the type that a request holds, as JSON; nil for none
+	Result     any      // a value of the type that a 200 holds; nil for text, or for a 204 where NoContent says so
+	NoContent  bool     // it succeeds with 204
 	MediaTypes []string // of a 200; application/json when empty
 	Problems   []int    // statuses that come as a Problem
+	Reviewers  bool     // for reviewers who have signed in
 	handle     http.HandlerFunc
 }
 
-// parameter of a path or a query; all are strings.
+func (r route) method() string { return cmp.Or(r.Method, http.MethodGet) }
+
+// parameter of a path, a query or a header; all are strings.
 type parameter struct {
 	Name, In, Pattern, Description string
 	Enum                           []string
@@ -37,7 +44,7 @@ const (
 )
 
 func (p *Portal) table() []route {
-	return []route{
+	table := []route{
 		{
 			Path: "/api/v1/county", ID: "county", Summary: "Which county this node serves and what its data covers",
 			Result: County{}, Problems: []int{503}, handle: p.county,
@@ -81,6 +88,10 @@ func (p *Portal) table() []route {
 			handle:     promhttp.HandlerFor(p.o.Registry, promhttp.HandlerOpts{Registry: p.o.Registry}).ServeHTTP,
 		},
 	}
+	if p.o.Review != nil {
+		table = append(table, p.reviewTable()...)
+	}
+	return table
 }
 
 // reply writes a value as JSON. The ETag is of the content, so that a reload that finds the same figures moves no bytes.
@@ -131,7 +142,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	}
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
-		Version: p.o.Version, Empty: extent.Empty, Generation: generation,
+		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)

@@ -60,12 +60,19 @@ func compress(data []byte) []byte {
 	return out.Bytes()
 }
 
+// index answers with the application, which finds its page in the address.
+func (s *static) index(w http.ResponseWriter, r *http.Request) { s.serve(w, r, s.files["/"]) }
+
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f, ok := s.files[r.URL.Path]
 	if !ok {
 		problem(http.StatusNotFound, codeNotFound, "There is nothing at this address. The overview is at /, the API is described at /openapi.json.").write(w)
 		return
 	}
+	s.serve(w, r, f)
+}
+
+func (s *static) serve(w http.ResponseWriter, r *http.Request, f *staticFile) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
 	h.Set("Vary", "Accept-Encoding")

@@ -41,6 +41,7 @@ type County struct {
 	LastMonth  string     `json:"last_month" jsonschema:"description=Last complete month"`
 	Empty      bool       `json:"empty" jsonschema:"description=Nothing is loaded yet"`
 	Generation uint64     `json:"generation" jsonschema:"description=Changes with every completed load"`
+	Review     bool       `json:"review,omitempty" jsonschema:"description=Identities are reviewed at /review"`
 }
 
 // Labels names the values of the dimensions department and item.
@@ -61,18 +62,19 @@ const (
 
 // Status is the health of the flow, from the sources to the warehouse.
 type Status struct {
-	State                 string         `json:"state" jsonschema:"enum=starting,enum=running,enum=degraded,enum=paused,enum=failed,enum=stopped"`
-	Problem               string         `json:"problem,omitempty" jsonschema:"description=What is wrong and what to do; a sentence"`
-	LagMessages           uint64         `json:"lag_messages" jsonschema:"description=Messages on the bus that are not in the warehouse"`
-	LagRows               uint64         `json:"lag_rows" jsonschema:"description=Changes in those messages"`
-	OldestUnloadedSeconds float64        `json:"oldest_unloaded_seconds" jsonschema:"description=Age of the oldest of them"`
-	LastLoadAt            *time.Time     `json:"last_load_at"`
-	LoadedRows            uint64         `json:"loaded_rows"`
-	Quarantined           uint64         `json:"quarantined" jsonschema:"description=Rows that wait in quarantine"`
-	ByOwner               []OwnerStatus  `json:"by_owner" jsonschema:"description=Quarantined rows by who has to mend them"`
-	Sources               []SourceStatus `json:"sources"`
-	Engines               []EngineStatus `json:"engines"`
-	Generation            uint64         `json:"generation" jsonschema:"description=Changes with every completed load; set by the portal"`
+	State                 string           `json:"state" jsonschema:"enum=starting,enum=running,enum=degraded,enum=paused,enum=failed,enum=stopped"`
+	Problem               string           `json:"problem,omitempty" jsonschema:"description=What is wrong and what to do; a sentence"`
+	LagMessages           uint64           `json:"lag_messages" jsonschema:"description=Messages on the bus that are not in the warehouse"`
+	LagRows               uint64           `json:"lag_rows" jsonschema:"description=Changes in those messages"`
+	OldestUnloadedSeconds float64          `json:"oldest_unloaded_seconds" jsonschema:"description=Age of the oldest of them"`
+	LastLoadAt            *time.Time       `json:"last_load_at"`
+	LoadedRows            uint64           `json:"loaded_rows"`
+	Quarantined           uint64           `json:"quarantined" jsonschema:"description=Rows that wait in quarantine"`
+	ByOwner               []OwnerStatus    `json:"by_owner" jsonschema:"description=Quarantined rows by who has to mend them"`
+	Identities            []IdentityStatus `json:"identities" jsonschema:"description=What is known of persons and organisations; as of the last half minute"`
+	Sources               []SourceStatus   `json:"sources"`
+	Engines               []EngineStatus   `json:"engines"`
+	Generation            uint64           `json:"generation" jsonschema:"description=Changes with every completed load; set by the portal"`
 }
 
 // OwnerStatus is how many rows wait in quarantine for one owner.
@@ -81,6 +83,14 @@ type OwnerStatus struct {
 	OwnerZh    string `json:"owner_zh"`
 	OwnerEn    string `json:"owner_en"`
 	Rows       uint64 `json:"rows"`
+}
+
+// IdentityStatus is how many records there are about persons or organisations, and how many of these.
+type IdentityStatus struct {
+	About   string `json:"about" jsonschema:"enum=person,enum=organisation"`
+	Records int    `json:"records"`
+	Parties int    `json:"parties" jsonschema:"description=Persons or organisations that the records are about"`
+	Waiting int    `json:"waiting" jsonschema:"description=Pairs of records that wait for a reviewer"`
 }
 
 // SourceStatus is the state of one source.

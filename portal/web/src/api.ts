@@ -16,6 +16,7 @@ export interface County {
   last_month: string;
   empty: boolean;
   generation: number;
+  review?: boolean; // identities are reviewed at /review
 }
 
 export type Unit = "share" | "seconds" | "working_days";
@@ -99,6 +100,7 @@ export class Failure extends Error {
   constructor(
     readonly detail: string,
     readonly code = detail ? "" : "unreachable",
+    readonly detailZh = "",
   ) {
     super(detail || code);
   }
@@ -106,18 +108,30 @@ export class Failure extends Error {
 
 const timeout = 45_000; // a little more than the portal gives itself for one figure
 
-export async function getJSON<T>(url: string, signal: AbortSignal): Promise<T> {
+export function getJSON<T>(url: string, signal: AbortSignal): Promise<T> {
+  return ask<T>(url, signal, {});
+}
+
+/** Changes something in the review. The header is one that pages of other sites cannot send. */
+export function change<T = void>(method: "POST" | "DELETE", url: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { "X-Shire-Review": "1" };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return ask<T>(url, new AbortController().signal, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
+}
+
+async function ask<T>(url: string, signal: AbortSignal, init: RequestInit): Promise<T> {
   let response: Response;
   try {
-    response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]), headers: { Accept: "application/json" } });
+    response = await fetch(url, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(timeout)]), headers: { Accept: "application/json", ...init.headers } });
   } catch (error) {
     if (signal.aborted) throw error;
     throw new Failure("");
   }
   if (!response.ok) {
-    const problem: { detail?: string; code?: string } = await response.json().catch(() => ({}));
-    throw new Failure(problem.detail ?? `HTTP ${response.status}`, problem.code);
+    const problem: { detail?: string; detail_zh?: string; code?: string } = await response.json().catch(() => ({}));
+    throw new Failure(problem.detail ?? `HTTP ${response.status}`, problem.code, problem.detail_zh);
   }
+  if (response.status === 204) return undefined as T;
   try {
     return (await response.json()) as T;
   } catch (error) {

@@ -1,5 +1,6 @@
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
 import type { County, Definition, Labels } from "./api";
+import { useAppearance } from "./appearance";
 import { preferred, translator } from "./catalogue";
 import { PageContext, type Page } from "./context";
 import { baselineOf, offset } from "./logic/compare";
@@ -20,7 +21,7 @@ const wallTurn = 20_000; // the wall shows the next metric after this
 
 export function App() {
   const [view, choose] = useView();
-  const palette = useAppearance(view);
+  const palette = useAppearance(view.theme, view.view);
   const language = view.lang ?? preferred(navigator.languages);
   const pulse = useFlow();
   const [attempts, retry] = useCounter();
@@ -66,7 +67,7 @@ export function App() {
   return (
     <div class={wall ? "wall" : "plain"}>
       <a class="skip" href="#main">{t("app.skip")}</a>
-      <Masthead name={name} county={county.data} view={view} choose={choose} format={format} language={language} />
+      <Masthead name={name} county={county.data} view={view} choose={choose} format={format} />
       <Strip pulse={pulse} format={format} compact={wall} />
       <Stale pulse={pulse} format={format} figures={page !== null} />
       <main id="main" tabIndex={-1}>
@@ -109,22 +110,6 @@ function useView(): [ViewState, (change: Partial<ViewState>) => void] {
     set(next);
   }, []);
   return [view, choose];
-}
-
-/** Puts the theme on the document and says which palette is in force. The wall is dark unless light is asked for. */
-function useAppearance(view: ViewState): string {
-  const wanted = view.view === "wall" && view.theme === "auto" ? "dark" : view.theme;
-  const [systemDark, setSystemDark] = useState(() => matchMedia("(prefers-color-scheme: dark)").matches);
-  useEffect(() => {
-    const query = matchMedia("(prefers-color-scheme: dark)");
-    const onChange = () => setSystemDark(query.matches);
-    query.addEventListener("change", onChange);
-    return () => query.removeEventListener("change", onChange);
-  }, []);
-  const palette = wanted === "auto" ? (systemDark ? "dark" : "light") : wanted;
-  document.documentElement.dataset.palette = palette; // before the parts render: charts read the colours from it
-  document.documentElement.dataset.view = view.view;
-  return `${palette}/${view.view}`;
 }
 
 /** The wall goes through the metrics by itself; it leaves no trail in the history. */

@@ -4,6 +4,7 @@ import { nameOf, usePage } from "../context";
 import type { Format } from "../logic/format";
 import { index, months } from "../logic/months";
 import { periodLengths, themes, type Theme, type ViewState } from "../logic/state";
+import { format as formatReview, start as startReview } from "../review/state";
 
 interface MastheadProps {
   name: string;
@@ -11,10 +12,9 @@ interface MastheadProps {
   view: ViewState;
   choose: (change: Partial<ViewState>) => void;
   format: Format;
-  language: Language;
 }
 
-export function Masthead({ name, county, view, choose, format, language }: MastheadProps) {
+export function Masthead({ name, county, view, choose, format }: MastheadProps) {
   const t = format.t;
   const wall = view.view === "wall";
   return (
@@ -28,24 +28,38 @@ export function Masthead({ name, county, view, choose, format, language }: Masth
       </div>
       <div class="tools">
         {wall && county?.as_of && <span class="tools-note">{t("app.asOf", { time: format.time(new Date(county.as_of)) })}</span>}
-        {!wall && (
-          <label class="field">
-            <span class="visually-hidden">{t("control.theme")}</span>
-            <select value={view.theme} onChange={(e) => choose({ theme: e.currentTarget.value as Theme })}>
-              {themes.map((theme) => <option key={theme} value={theme}>{t(`control.theme.${theme}`)}</option>)}
-            </select>
-          </label>
-        )}
-        {!wall && (
-          <button type="button" class="quiet" lang={language === "en" ? "zh-CN" : "en"} aria-label={t("control.languageLabel")} onClick={() => choose({ lang: language === "en" ? "zh-CN" : "en" })}>
-            {t("control.language")}
-          </button>
-        )}
+        {!wall && county?.review && <a class="quiet" href={`/review${formatReview({ ...startReview, lang: view.lang, theme: view.theme })}`}>{t("review.title")}</a>}
+        {!wall && <Preferences theme={view.theme} choose={choose} format={format} />}
         <button type="button" class="quiet" onClick={() => choose({ view: wall ? "page" : "wall" })}>
           {t(wall ? "control.wallLeave" : "control.wall")}
         </button>
       </div>
     </header>
+  );
+}
+
+interface PreferencesProps {
+  theme: Theme;
+  choose: (change: { theme?: Theme; lang?: Language }) => void;
+  format: Format;
+}
+
+/** How the page looks, and in which language it speaks. */
+export function Preferences({ theme, choose, format }: PreferencesProps) {
+  const t = format.t;
+  const other = format.language === "en" ? "zh-CN" : "en";
+  return (
+    <>
+      <label class="field">
+        <span class="visually-hidden">{t("control.theme")}</span>
+        <select value={theme} onChange={(e) => choose({ theme: e.currentTarget.value as Theme })}>
+          {themes.map((name) => <option key={name} value={name}>{t(`control.theme.${name}`)}</option>)}
+        </select>
+      </label>
+      <button type="button" class="quiet" lang={other} aria-label={t("control.languageLabel")} onClick={() => choose({ lang: other })}>
+        {t("control.language")}
+      </button>
+    </>
   );
 }
 
