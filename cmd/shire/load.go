@@ -90,6 +90,13 @@ func (a *app) load(ctx context.Context, s *setup, names []string) error {
 	bar := a.progress("loading")
 	var result *loaded
 	err = gate.Through(ctx, func(ctx context.Context) (err error) {
+		told, err := n.tellModels(ctx)
+		if err == nil {
+			err = n.flow.Drain(ctx, told) // so that it is not counted among what the sources brought
+		}
+		if err != nil {
+			return err
+		}
 		result, err = n.loadSources(ctx, n.chosen(names), bar)
 		return err
 	})

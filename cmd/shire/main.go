@@ -19,7 +19,7 @@ var version = "0.1.0-dev"
 
 // memoryLimit is where the collector begins to work harder rather than let this process grow; its buffers are bounded
 // well below (I10). GOMEMLIMIT overrides it.
-const memoryLimit = 460 << 20
+const memoryLimit = 768 << 20
 
 func main() {
 	embedded.RunChildIfAsked()

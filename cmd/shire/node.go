@@ -32,6 +32,7 @@ import (
 	"github.com/shirecounty/shire/schemas/clickhouse"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
+	schema "github.com/shirecounty/shire/schemas/identity"
 	"github.com/shirecounty/shire/schemas/metrics"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
@@ -233,14 +234,18 @@ func (e *engines) stop() {
 // node is a running county node: bus, warehouse, flow and sources.
 type node struct {
 	*setup
-	engines   *engines
-	bus       *bus.Bus
-	warehouse *warehouse.Warehouse
-	analyst   driver.Conn
-	figures   *warehouse.Figures
-	flow      *pipeline.Flow
-	sources   []*ingest.Source
-	log       *slog.Logger
+	engines    *engines
+	bus        *bus.Bus
+	warehouse  *warehouse.Warehouse
+	analyst    driver.Conn
+	figures    *warehouse.Figures
+	identities *identity.Matching
+	counts     *identity.Counter
+	desk       *pipeline.Desk
+	accesses   *warehouse.Accesses
+	flow       *pipeline.Flow
+	sources    []*ingest.Source
+	log        *slog.Logger
 }
 
 // assemble opens the bus, migrates the warehouse and makes the flow and the sources.
@@ -266,11 +271,17 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err := n.warehouse.ProveBus(ctx, last); err != nil {
 		return nil, err
 	}
+	if n.identities, err = identity.Open(identity.Options{Dir: a.identityDir(), Hasher: hasher, Log: a.log}); err != nil {
+		return nil, err
+	}
 	n.flow = pipeline.New(pipeline.Options{
 		Bus: n.bus, Warehouse: n.warehouse, Contracts: s.contracts, Calendar: s.calendar, Hasher: hasher,
-		Resolver: identity.NewExact(hasher.Clone()), Log: a.log,
+		Resolver: n.identities, Log: a.log,
 		Limits: columnar.Limits{Rows: s.config.Flow.LoadRows, Bytes: int(s.config.Flow.LoadBytes), Age: time.Duration(s.config.Flow.LoadAge)},
 	})
+	n.counts = identity.NewCounter(n.identities)
+	n.desk = pipeline.NewDesk(pipeline.DeskOptions{Bus: n.bus, Identities: pipeline.Always(n.identities), Loaded: n.flow.Drain})
+	n.accesses = warehouse.NewAccesses(n.warehouse.Conn(), hasher.Clone())
 	for _, src := range s.config.Sources {
 		source, err := ingest.NewSource(ingest.Options{
 			Bus: n.bus, Config: src, Contracts: s.contracts, Resolve: s.config.Resolve, Log: a.log,
@@ -287,6 +298,18 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 
 func openBus(ctx context.Context, s *setup, e *engines) (*bus.Bus, error) {
 	return bus.Open(ctx, e.nc, bus.Options{County: s.config.County.Division, Replicas: s.config.Engines.NATS.Replicas})
+}
+
+// tellModels says in the stream by which models records are matched, before any source runs. It returns the sequence to
+// be loaded, 0 when the stream has said so already.
+func (n *node) tellModels(ctx context.Context) (uint64, error) {
+	used := func(about string) *schema.Model {
+		if m := n.identities.Partition(about).Model(); m != nil {
+			return m.Spec()
+		}
+		return nil
+	}
+	return pipeline.PublishFirstModels(ctx, n.bus, used, time.Now())
 }
 
 // waitLoaded waits until another process's flow has loaded up to a sequence.
@@ -347,6 +370,11 @@ func (n *node) writeViews(ctx context.Context) error {
 }
 
 func (n *node) close() {
+	if n.identities != nil {
+		if err := n.identities.Close(); err != nil {
+			n.log.Warn("the state of identities was not closed cleanly", "error", err)
+		}
+	}
 	if n.analyst != nil {
 		n.analyst.Close()
 	}

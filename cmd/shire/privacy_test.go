@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -127,6 +128,7 @@ func (d *demoNode) privacy(t *testing.T) {
 	})
 	t.Run("portal", func(t *testing.T) { d.crawl(t, ids) })
 	t.Run("files", func(t *testing.T) { d.beside(t, ids) })
+	t.Run("identity", func(t *testing.T) { d.privateIdentities(t, ids) })
 	t.Run("logs", func(t *testing.T) {
 		ids.clean(t, "what the demo printed", d.Output())
 		if !strings.Contains(d.Output(), "level=DEBUG") {
@@ -138,7 +140,7 @@ func (d *demoNode) privacy(t *testing.T) {
 // beside looks into the files that stand beside the engines' own stores: logs, settings, addresses.
 func (d *demoNode) beside(t *testing.T, ids *identifiers) {
 	// These hold the changes, the restricted tables and the departments' files themselves.
-	stores := map[string]bool{"nats": true, "clickhouse": true, "sources": true, "county": true}
+	stores := map[string]bool{"nats": true, "clickhouse": true, "sources": true, "county": true, "identity": true}
 	n := 0
 	err := fs.WalkDir(os.DirFS(d.data), ".", func(path string, e fs.DirEntry, err error) error {
 		switch {
@@ -162,6 +164,55 @@ func (d *demoNode) beside(t *testing.T, ids *identifiers) {
 	}
 }
 
+// privateIdentities looks at what identity keeps and tells: its state holds what records say, and is closed to everybody but
+// the node; its events go to whoever subscribes, and hold nothing of that.
+func (d *demoNode) privateIdentities(t *testing.T, ids *identifiers) {
+	files, folders := 0, 0
+	err := filepath.WalkDir(filepath.Join(d.data, "identity"), func(path string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the node writes on
+		}
+		if err != nil {
+			return err
+		}
+		want := fs.FileMode(0o600)
+		if e.IsDir() {
+			want = 0o700
+			folders++
+		} else {
+			files++
+		}
+		if got := info.Mode().Perm(); got != want {
+			t.Errorf("%s has the mode %v and should have %v", path, got, want)
+		}
+		return nil
+	})
+	if err != nil || files < 4 || folders < 4 {
+		t.Errorf("%d files in %d folders of the state of identities, %v", files, folders, err)
+	}
+	told, err := filepath.Glob(filepath.Join(d.data, "nats", "jetstream", "*", "streams", "IDENTITY", "msgs", "*.blk"))
+	if err != nil || len(told) == 0 {
+		t.Fatalf("the stream of merges and splits is not there: %v", err)
+	}
+	events := 0
+	for _, path := range told {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		events += strings.Count(string(text), "shire.identity.")
+		ids.clean(t, "the stream of merges and splits", string(text))
+	}
+	if events == 0 {
+		t.Error("nothing was told of merges and splits: this proved nothing")
+	}
+	t.Logf("%d files of the state, %d events", files, events)
+}
+
 // crawl asks the portal for everything that its OpenAPI document offers, and for what it does not.
 func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
 	var document struct {
@@ -183,9 +234,16 @@ func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
 	if err := json.Unmarshal([]byte(d.get(t, ids, "/api/v1/labels")), &labels); err != nil || len(labels["departments"]) == 0 || len(labels["items"]) == 0 {
 		t.Fatalf("the labels: %v, %v", labels, err)
 	}
+	// Two records of one person whom many records are about: whoever may look at the review sees them side by side.
+	pair := d.answer(t, "SELECT min(record) AS a, max(record) AS b FROM mart.links WHERE current GROUP BY person_id ORDER BY count() DESC, person_id LIMIT 1").rows[0]
 	asked := 0
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
+			if strings.HasPrefix(path, reviewAPI) {
+				d.refused(t, ids, method, path, pair)
+				asked++
+				continue
+			}
 			if method != "get" {
 				t.Errorf("the portal offers %s %s, which this test does not try", method, path)
 				continue
@@ -227,6 +285,35 @@ func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
 		d.get(t, ids, "/"+strings.TrimLeft(asset[1], "./"))
 	}
 	t.Logf("%d addresses", asked)
+}
+
+const reviewAPI = "/api/v1/review/"
+
+// refused asks the review without having signed in: it says nothing of the records that it is asked for, and nothing is
+// decided. Whom it shows what is a matter of its own tests.
+func (d *demoNode) refused(t *testing.T, ids *identifiers, method, path string, pair []string) {
+	t.Helper()
+	at := strings.NewReplacer("{about}", "person", "{a}", pair[0], "{b}", pair[1]).Replace(path)
+	body := fmt.Sprintf(`{"about":"person","a":%q,"b":%q,"decision":"same","reason":"x","name":"nobody","password":"none"}`, pair[0], pair[1])
+	q, err := http.NewRequestWithContext(t.Context(), strings.ToUpper(method), d.portal+at, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Header.Set("Content-Type", "application/json")
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids.clean(t, method+" "+path, fmt.Sprint(r.Header, string(text)))
+	// Whoever has not signed in may say so, and may sign out.
+	if harmless := path == reviewAPI+"session" && method != "post"; r.StatusCode < 400 && !harmless {
+		t.Errorf("%s %s is answered to somebody who has not signed in: %s", method, path, r.Status)
+	}
 }
 
 // get asks the portal and looks for people in the address, the answer and its headers.

@@ -206,6 +206,11 @@ func (a *app) requeue(ctx context.Context, f warehouse.Filter, drop string) erro
 
 // drainHere runs the flow in this process until a sequence is loaded.
 func (a *app) drainHere(ctx context.Context, s *setup, e *engines, sequence uint64) error {
+	return a.withFlow(ctx, s, e, func(ctx context.Context, n *node) error { return n.flow.Drain(ctx, sequence) })
+}
+
+// withFlow runs the flow in this process while fn runs.
+func (a *app) withFlow(ctx context.Context, s *setup, e *engines, fn func(context.Context, *node) error) error {
 	n, err := a.assemble(ctx, s, e)
 	if err != nil {
 		return err
@@ -217,7 +222,7 @@ func (a *app) drainHere(ctx context.Context, s *setup, e *engines, sequence uint
 	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- n.flow.Run(ctx) }()
-	err = n.flow.Drain(ctx, sequence)
+	err = fn(ctx, n)
 	cancel()
 	<-ended
 	return err

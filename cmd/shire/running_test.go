@@ -40,10 +40,11 @@ func TestBesideRunningPlatform(t *testing.T) {
 	up := start(t, "up", "-c", file, "--data", data)
 	up.WaitFor("Shire serves")
 	r := shire(t, "load", "--data", data)
-	if got := counts(t, r); got != u.load || !strings.Contains(r.Stdout, "a node runs on "+data) {
+	// How many rows tell of merges and splits depends on the order in which the sources were read; samePeople counts the rest.
+	if got := counts(t, r); got.changes != u.load.changes || !strings.Contains(r.Stdout, "a node runs on "+data) {
 		t.Errorf("a load beside a running platform, undisturbed %+v: %v", u.load, r)
 	}
-	sameMarts(t, u.marts, u.data, data)
+	samePeople(t, u.data, data)
 	running := asked(data)
 	if atRest["state"] != portal.Stopped || running["state"] != portal.Running {
 		t.Errorf("state at rest %q, running %q", atRest["state"], running["state"])
@@ -64,7 +65,7 @@ func TestBesideRunningPlatform(t *testing.T) {
 	if r := up.Stop(); r.Code != exitOK || !strings.Contains(r.Stdout, "stopped") {
 		t.Errorf("the platform did not stop well: %v", r)
 	}
-	sameMarts(t, u.marts, u.data, data)
+	samePeople(t, u.data, data)
 }
 
 // withoutVersions takes the second column off quarantine list: a row's version is its place on the bus, which depends on
@@ -112,7 +113,7 @@ func TestKillPlatform(t *testing.T) {
 	up = start(t, "up", "-c", u.file, "--data", data)
 	up.WaitFor("Shire serves")
 	shire(t, "load", "--data", data).ok(t) // waits until what the platform reads is loaded
-	sameMarts(t, u.marts, u.data, data)
+	samePeople(t, u.data, data)
 	if r := up.Stop(); r.Code != exitOK {
 		t.Errorf("the platform did not stop well: %v", r)
 	}

@@ -50,6 +50,9 @@ func (a *app) status(ctx context.Context) error {
 	for _, o := range st.ByOwner {
 		fmt.Fprintf(w, "\t%d\t%s %s\n", o.Rows, o.OwnerZh, o.OwnerEn)
 	}
+	for _, i := range st.Identities {
+		fmt.Fprintf(w, "%ss\t%d, from %d records; %d pairs wait for a reviewer\t\n", i.About, i.Parties, i.Records, i.Waiting)
+	}
 	for _, src := range st.Sources {
 		fmt.Fprintf(w, "source %s\t%s\t%s\n", src.Name, src.State, src.Problem)
 	}

@@ -102,9 +102,10 @@ func (d *demoNode) truth(t *testing.T) {
 		}
 		sameRecords(t, "quarantined row", want, got)
 	})
-	t.Run("persons", d.truthOfPersons)
+	r := d.resolved(t)
+	t.Run("persons", func(t *testing.T) { d.truthOfPersons(t, r) })
 	t.Run("organisations", d.truthOfOrganisations)
-	t.Run("repeats", d.truthOfRepeats)
+	t.Run("repeats", func(t *testing.T) { d.truthOfRepeats(t, r) })
 }
 
 func (d *demoNode) truthOfSteps(t *testing.T) {
@@ -121,111 +122,77 @@ func (d *demoNode) truthOfSteps(t *testing.T) {
 	sameRecords(t, "step", want, collect(t, mart, 3, "case_number", "kind", "step", "started_at", "ended_at"))
 }
 
-// truthOfPersons: every record of the truth is in mart.links once, and whom it was resolved to is explained by its number:
-// to the true person, to another whose number it gives, or to nobody but itself.
-func (d *demoNode) truthOfPersons(t *testing.T) {
-	h := d.hasher(t)
-	people := map[string]string{}   // id by number -> true person
-	byNumber := map[string]string{} // true person -> id by number
-	persons := d.truthOf(t, "persons")
-	for _, row := range persons.rows {
-		f := persons.of(t, row, "person", "number")
-		id := uuid(h.ID("person/number", f[1]))
-		people[id], byNumber[f[0]] = f[0], id
-	}
-	links := map[string][]string{} // record -> person_id, rule
-	answer := d.answer(t, "SELECT record, person_id, rule FROM mart.links")
-	for _, row := range answer.rows {
-		f := answer.of(t, row, "record", "person_id", "rule")
-		if links[f[0]] != nil {
-			t.Fatalf("record %s is linked twice", f[0])
+// truthOfPersons: every record of the truth has one current link, and how well the people of the marts are the true ones is
+// counted, with what was wrong with every record that was not resolved to the true person.
+func (d *demoNode) truthOfPersons(t *testing.T, r *resolved) {
+	fates := map[string]int{}
+	causes := map[string]map[string]int{another: {}, apart: {}}
+	mentioned := map[string]bool{}
+	for _, m := range r.mentions {
+		fates[m.fate]++
+		mentioned[m.truly] = true
+		if m.fate != itself {
+			causes[m.fate][r.cause(t, m, "")]++
 		}
-		links[f[0]] = f[1:]
-	}
-	// Roles whose records carry no number in their source.
-	numberless := map[string]bool{"guardian": true, "agent": true, "caller": true}
-	var right, others, noNumber, badNumber int
-	mentioned, recognised, ids := map[string]bool{}, map[string]bool{}, map[string]bool{}
-	records := d.truthOf(t, "records")
-	for _, row := range records.rows {
-		f := records.of(t, row, "dataset", "key", "role", "person")
-		id := h.ID("record/"+f[0]+"/person_records/"+f[2], f[1])
-		link := links[uuid(id)]
-		if link == nil {
-			t.Fatalf("record %s of %s (%s) is not in mart.links", f[1], f[0], f[2])
-		}
-		delete(links, uuid(id))
-		mentioned[f[3]], ids[link[0]] = true, true
-		switch {
-		case link[0] == byNumber[f[3]] && link[1] == "exact_number":
-			right++
-			recognised[f[3]] = true
-		case people[link[0]] != "" && link[1] == "exact_number":
-			others++
-		case link[0] == uuid(h.ID("person/record", string(id[:]))) && link[1] == "alone":
-			if numberless[f[2]] {
-				noNumber++
-			} else {
-				badNumber++
-			}
-		default:
-			t.Fatalf("record %s of %s (%s) was resolved by %s to somebody whom no number explains", f[1], f[0], f[2], link[1])
-		}
-	}
-	if len(links) > 0 {
-		t.Errorf("mart.links has %d records of which the truth knows nothing", len(links))
 	}
 	counts := d.answer(t, "SELECT count() AS persons, uniqExact(person_id) AS ids, sum(records) AS records FROM mart.persons")
 	got := counts.of(t, counts.rows[0], "persons", "ids", "records")
-	want := []string{fmt.Sprint(len(ids)), fmt.Sprint(len(ids)), fmt.Sprint(len(records.rows))}
+	want := []string{fmt.Sprint(len(r.persons)), fmt.Sprint(len(r.persons)), fmt.Sprint(len(r.mentions))}
 	if !slices.Equal(got, want) {
 		t.Errorf("mart.persons: persons, ids and records %v, want %v", got, want)
 	}
-	byNumbers := len(ids) - noNumber - badNumber
-	d.document(t, "persons", fmt.Sprintf(`| records about people | |
-|---|---:|
-| in the departments' files | %s |
-| resolved to the true person, by number | %s |
-| resolved to another person, whose number they give | %s |
-| a person of their own: the role carries no number (guardian, agent, caller) | %s |
-| a person of their own: the number is missing or not valid | %s |
-| **people** | |
-| true people whom at least one record is about | %s |
-| of them, with at least one record resolved to them | %s |
-| people in `+"`mart.persons`"+` | %s |
-| of them, with a number | %s |
-| of them, a single record without a number | %s |
-`, thousands(len(records.rows)), thousands(right), thousands(others), thousands(noNumber), thousands(badNumber),
-		thousands(len(mentioned)), thousands(len(recognised)), thousands(len(ids)), thousands(byNumbers), thousands(noNumber+badNumber)))
+	if n := causes[another]["number "+rightNumber+", name right, telephone right"]; n > 0 {
+		t.Errorf("%d records in which nothing is wrong were resolved to another person", n)
+	}
+	truly, found, both := r.pairs()
+	if precision, recall := share(both, found), share(both, truly); precision < .9999 || recall < .95 {
+		t.Errorf("of the pairs of records that are together %.6f are of one person, and of those of one person %.6f are together", precision, recall)
+	}
+	var b strings.Builder
+	line := func(what string, n int) { fmt.Fprintf(&b, "| %s | %s |\n", what, thousands(n)) }
+	b.WriteString("| records about people | |\n|---|---:|\n")
+	line("in the departments' files", len(r.mentions))
+	line("resolved to the true person", fates[itself])
+	list(line, "resolved to another person", causes[another])
+	list(line, "apart from the person's other records", causes[apart])
+	line("**pairs of records** of one person", truly)
+	line("of them, together in the marts", both)
+	line("together in the marts, and of two people", found-both)
+	line("**people**: true people whom at least one record is about", len(mentioned))
+	line("people in `mart.persons`", len(r.persons))
+	d.document(t, "persons", b.String())
 }
 
-// truthOfOrganisations: the organisation of every case is the true one, and no organisation is there that does not exist.
+func share(part, whole int) float64 { return float64(part) / float64(max(whole, 1)) }
+
+// truthOfOrganisations: the organisations of the marts are the true ones, one for one, and every case has its own.
 func (d *demoNode) truthOfOrganisations(t *testing.T) {
-	h := d.hasher(t)
-	ids := map[string]string{}
-	organisations := d.truthOf(t, "organisations")
-	for _, row := range organisations.rows {
-		f := organisations.of(t, row, "organisation", "organisation_code")
-		ids[f[0]] = uuid(h.ID("organisation/number", f[1]))
-	}
-	known := map[string]bool{}
-	for _, id := range ids {
-		known[id] = true
-	}
-	for _, row := range d.answer(t, "SELECT organisation_id FROM mart.organisations").rows {
-		if !known[row[0]] {
-			t.Errorf("organisation %s does not exist", row[0])
-		}
-	}
-	want := counted{}
+	truly := map[string]string{} // case -> true organisation
 	cases := d.truthOf(t, "cases")
 	for _, row := range cases.rows {
 		if f := cases.of(t, row, "case_number", "party"); strings.HasPrefix(f[1], "O") {
-			want.add(f[0], ids[f[1]])
+			truly[f[0]] = f[1]
 		}
 	}
+	there, back := map[string]string{}, map[string]string{}
+	want, got := counted{}, counted{}
 	mart := d.answer(t, "SELECT case_number, organisation_id FROM mart.cases WHERE organisation_id != toUUID('00000000-0000-0000-0000-000000000000')")
-	sameRecords(t, "case of an organisation", want, collect(t, mart, 1, "case_number", "organisation_id"))
+	for _, row := range mart.rows {
+		f := mart.of(t, row, "case_number", "organisation_id")
+		got.add(f[0], f[1])
+		if o := truly[f[0]]; there[o] == "" && back[f[1]] == "" {
+			there[o], back[f[1]] = f[1], o
+		}
+	}
+	for number, o := range truly {
+		want.add(number, there[o])
+	}
+	sameRecords(t, "case of an organisation", want, got)
+	all := len(d.truthOf(t, "organisations").rows)
+	ids := d.answer(t, "SELECT organisation_id FROM mart.organisations").rows
+	if len(ids) < len(there) || len(ids) > all {
+		t.Errorf("mart.organisations has %d organisations; cases are of %d, and %d exist", len(ids), len(there), all)
+	}
 }
 
 // thousands writes 12,345.

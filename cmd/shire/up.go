@@ -16,6 +16,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/ingest"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
+	"github.com/shirecounty/shire/portal/reviewers"
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
@@ -38,10 +39,11 @@ func (a *app) upCommand() *cobra.Command {
 func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *node) error) error {
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
-	figures := &lateFigures{}
+	figures, desk, accesses := &lateFigures{}, &lateDesk{}, &lateAccesses{}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
+		Review: desk, Reviewers: reviewers.In(a.data), Accesses: accesses, Models: h.models,
 	})
 	if err != nil {
 		return err
@@ -63,7 +65,10 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err := n.writeViews(ctx); err != nil {
 		return err
 	}
-	h.node, figures.Figures = n, n.figures
+	if _, err := n.tellModels(ctx); err != nil {
+		return err
+	}
+	h.node, figures.Figures, desk.Desk, accesses.log = n, n.figures, n.desk, n.accesses
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
 			return err
@@ -220,6 +225,9 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	}
 	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
 		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
+	if list, err := reviewers.In(a.data).List(); err == nil && len(list) == 0 {
+		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
+	}
 	if d.live {
 		return a.simulateLive(ctx, dir, d)
 	}
