@@ -24,7 +24,7 @@ type loadFigures struct {
 	peer        []float64 // of INSERT ... FROM INFILE
 	ratio       []float64 // shire / peer, pair by pair
 	noise       []float64 // peer / peer, pair by pair
-	peakMiB     []float64 // of the shire process, without the ClickHouse child
+	memory      []memory  // of the shire process, without the ClickHouse child
 }
 
 const benchCounty = `county: {division: "330127", name_zh: 基准县, name_en: Bench county}
@@ -82,7 +82,7 @@ func measureLoad(ctx context.Context, o options, dir string) (*loadFigures, erro
 	}
 	f.bytes = int(info.Size())
 	for round := range o.rounds + 1 {
-		shire, peak, err := f.shire(ctx, o, dir)
+		shire, m, err := f.shire(ctx, o, dir)
 		if err != nil {
 			return nil, err
 		}
@@ -94,48 +94,39 @@ func measureLoad(ctx context.Context, o options, dir string) (*loadFigures, erro
 		if err != nil {
 			return nil, err
 		}
-		fmt.Printf("load, round %d: shire %.2f s (%.0f MiB), INFILE %.2f s and %.2f s\n", round, shire, peak, first, second)
+		fmt.Printf("load, round %d: shire %.2f s (%.0f MiB), INFILE %.2f s and %.2f s\n", round, shire, m.Peak, first, second)
 		if round == 0 {
 			continue // warms the page cache
 		}
-		f.seconds, f.peer, f.peakMiB = append(f.seconds, shire), append(f.peer, first), append(f.peakMiB, peak)
+		f.seconds, f.peer, f.memory = append(f.seconds, shire), append(f.peer, first), append(f.memory, m)
 		f.ratio, f.noise = append(f.ratio, shire/first), append(f.noise, second/first)
 	}
 	return f, nil
 }
 
 // shire runs `shire load` into an empty data directory, and proves that all is queryable.
-func (f *loadFigures) shire(ctx context.Context, o options, dir string) (seconds, peakMiB float64, err error) {
+func (f *loadFigures) shire(ctx context.Context, o options, dir string) (seconds float64, m memory, err error) {
 	data := filepath.Join(dir, "data")
 	if err := os.RemoveAll(data); err != nil {
-		return 0, 0, err
+		return 0, m, err
 	}
 	cmd := exec.CommandContext(ctx, o.shire, "load", "-c", filepath.Join(dir, "county.yaml"), "--data", data)
 	cmd.Stderr = os.Stderr
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, 0, err
+		return 0, m, err
 	}
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-done:
-			seconds = time.Since(began).Seconds()
-			if err != nil {
-				return 0, 0, fmt.Errorf("shire load: %w", err)
-			}
-			return seconds, peakMiB, f.prove(ctx, o, data)
-		case <-tick.C:
-			peakMiB = max(peakMiB, highWater(cmd.Process.Pid))
-		}
+	stop := watch(cmd.Process.Pid)
+	err = cmd.Wait()
+	seconds, m = time.Since(began).Seconds(), stop()
+	if err != nil {
+		return 0, m, fmt.Errorf("shire load: %w", err)
 	}
+	return seconds, m, f.prove(ctx, o, data)
 }
 
 func (f *loadFigures) prove(ctx context.Context, o options, data string) error {
-	out, err := exec.CommandContext(ctx, o.shire, "sql", "--csv", "--data", data, "SELECT count() FROM mart.links").Output()
+	out, err := exec.CommandContext(ctx, o.shire, "sql", "--csv", "--data", data, "SELECT countIf(current) FROM mart.links").Output()
 	if err != nil {
 		return fmt.Errorf("shire sql: %w", err)
 	}
@@ -143,24 +134,6 @@ func (f *loadFigures) prove(ctx context.Context, o options, data string) error {
 		return fmt.Errorf("the mart does not hold the %d records that were loaded: %q", f.rows, out)
 	}
 	return nil
-}
-
-// highWater is the peak resident memory of a process in MiB, as the kernel keeps it; without its children.
-func highWater(pid int) float64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if kib, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			n, err := strconv.ParseFloat(strings.Fields(kib)[0], 64)
-			if err != nil {
-				return 0
-			}
-			return n / 1024
-		}
-	}
-	return 0
 }
 
 // peerLoad has the engine's own client load the same file into an empty table of its own.

@@ -1,52 +1,78 @@
 // Command bench measures Shire beside a peer or a physical limit in the same run and writes docs/benchmarks.md.
 //
 //	make bench
+//	go run ./cmd/bench -only identity -python venv/bin/python
 //
-// Every figure is a ratio of whole-run wall times, taken pair by pair, with the noise of the machine beside it: the
-// ratio of the peer to itself, taken the same way.
+// Figures beside a peer are ratios taken pair by pair, with the noise of the machine beside them: a program against
+// itself, taken the same way.
 package main
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
-
-	"context"
 
 	"github.com/shirecounty/shire/deploy/embedded"
 )
 
 func main() {
 	embedded.RunChildIfAsked()
-	if len(os.Args) > 2 && os.Args[1] == "local" { // the peer: the engine's own client, as a process of its own
-		if err := embedded.RunLocal(os.Args[2:]...); err != nil {
-			fmt.Fprintln(os.Stderr, "bench:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	o := options{}
-	flag.IntVar(&o.rows, "rows", 1_000_000, "person records in the CSV file")
-	flag.IntVar(&o.changes, "changes", 500_000, "small changes through the flow")
-	flag.IntVar(&o.rounds, "rounds", 5, "pairs that are measured")
-	flag.StringVar(&o.shire, "shire", "bin/shire", "the binary")
-	flag.StringVar(&o.report, "report", filepath.Join("docs", "benchmarks.md"), "where the report goes")
-	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	if err := choose(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
+// choose runs the whole, or what the bench starts as a process of its own.
+func choose(ctx context.Context) error {
+	if len(os.Args) > 2 {
+		switch os.Args[1] {
+		case "local": // the peer of the load: the engine's own client
+			return embedded.RunLocal(os.Args[2:]...)
+		case "changes":
+			return runChanges(ctx, os.Args[2])
+		}
+	}
+	o := options{}
+	only := flag.String("only", "", "measure only these, with commas: "+strings.Join(parts, ", ")+"; identity is the last two. The rest of the report stays")
+	flag.IntVar(&o.rows, "rows", 1_000_000, "person records in each file")
+	flag.IntVar(&o.changes, "changes", 500_000, "small changes through the flow")
+	flag.IntVar(&o.rounds, "rounds", 5, "pairs that are measured")
+	flag.IntVar(&o.seconds, "seconds", 60, "how long single changes are offered to the state of identities")
+	flag.StringVar(&o.shire, "shire", filepath.Join("bin", "shire"), "the binary")
+	flag.StringVar(&o.python, "python", "python3", "Python that runs the peer of identity; where it lacks Splink, a virtual environment is made")
+	flag.StringVar(&o.report, "report", filepath.Join("docs", "benchmarks.md"), "where the report goes")
+	flag.Parse()
+	o.only = parts
+	if *only != "" {
+		o.only = strings.Split(strings.ReplaceAll(*only, "identity", "batch,changes"), ",")
+	}
+	for _, name := range o.only {
+		if !slices.Contains(parts, name) {
+			return fmt.Errorf("-only %s: there is %s, and identity for the last two", name, strings.Join(parts, ", "))
+		}
+	}
+	if o.rows < 1000 || o.changes < 1 || o.rounds < 1 || o.seconds < 1 {
+		return fmt.Errorf("-rows is 1000 or more, and -changes, -rounds and -seconds 1 or more")
+	}
+	return run(ctx, o)
+}
+
+// parts are what can be measured alone.
+var parts = []string{"load", "stream", "batch", "changes"}
+
 type options struct {
-	rows, changes, rounds int
-	shire, report         string
+	only                           []string
+	rows, changes, rounds, seconds int
+	shire, python, report          string
 }
 
 func run(ctx context.Context, o options) error {
@@ -55,23 +81,34 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	load, err := measureLoad(ctx, o, dir)
-	if err != nil {
-		return err
+	var all []section
+	if slices.Contains(o.only, "load") {
+		f, err := measureLoad(ctx, o, dir)
+		if err != nil {
+			return err
+		}
+		all = append(all, f.section(o))
 	}
-	stream, err := measureStream(ctx, o, dir)
-	if err != nil {
-		return err
+	if slices.Contains(o.only, "stream") {
+		f, err := measureStream(ctx, o, dir)
+		if err != nil {
+			return err
+		}
+		all = append(all, f.section(o))
 	}
-	return writeReport(o, load, stream)
+	if slices.Contains(o.only, "batch") {
+		f, err := measureBatch(ctx, o, dir)
+		if err != nil {
+			return err
+		}
+		all = append(all, f.section(o))
+	}
+	if slices.Contains(o.only, "changes") {
+		f, err := measureChanges(ctx, o, dir)
+		if err != nil {
+			return err
+		}
+		all = append(all, f.section(o))
+	}
+	return writeReport(o, all)
 }
-
-// spread is the least, the middle and the greatest of some measurements.
-type spread struct{ min, median, max float64 }
-
-func spreadOf(values []float64) spread {
-	v := slices.Sorted(slices.Values(values))
-	return spread{v[0], v[len(v)/2], v[len(v)-1]}
-}
-
-func (s spread) String() string { return fmt.Sprintf("%.2f (%.2f to %.2f)", s.median, s.min, s.max) }

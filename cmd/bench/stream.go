@@ -185,8 +185,12 @@ func (s *stream) assemble(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
+	resolver, err := identity.Open(identity.Options{Dir: filepath.Join(dir, "identity"), Hasher: hasher, Log: log})
+	if err != nil {
+		return err
+	}
 	s.flow = pipeline.New(pipeline.Options{
-		Bus: s.bus, Warehouse: w, Contracts: set, Calendar: cal, Hasher: hasher, Resolver: identity.NewExact(hasher.Clone()), Log: log,
+		Bus: s.bus, Warehouse: w, Contracts: set, Calendar: cal, Hasher: hasher, Resolver: resolver, Log: log,
 		Limits: columnar.Limits{Rows: 100_000, Bytes: 32 << 20, Age: time.Second},
 	})
 	connectors.Register("bench", func(connectors.Settings) (connectors.Connector, error) { return s.stepper, nil })
