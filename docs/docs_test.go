@@ -62,6 +62,9 @@ func TestContractsMentionsAllThatMayBeWritten(t *testing.T) {
 	}
 	model := part(t, text, "## The county's model")
 	for _, table := range canonical.Tables {
+		if table.Own {
+			continue // no contract of a department fills it: docs/identity.md tells of these
+		}
 		columns := part(t, model, "### `"+table.Name+"`")
 		for _, name := range table.Mappable() {
 			mentions(t, table.Name, columns, name)
