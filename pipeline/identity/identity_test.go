@@ -52,8 +52,6 @@ emits:
   - {table: submissions, columns: {case_number: number, department: {value: a}, material_code: {value: b}, submitted_at: at}}
 `
 
-var fields = []string{"number", "name", "card", "phone", "agent", "agent_phone", "at", "code"}
-
 // row is a row of the cases.
 type row struct {
 	key, name, card, phone, agent, agentPhone, code string

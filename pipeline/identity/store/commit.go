@@ -87,7 +87,7 @@ func (s *Store) advance(position uint64, meta []byte, sources ...entries) error 
 		if len(runs) == 0 {
 			e = e.withoutDead(s.tables)
 		}
-		r, err := s.makeRun(e)
+		r, err := s.makeRun(e, false)
 		if err != nil {
 			return discard(err)
 		}
@@ -117,10 +117,11 @@ func (s *Store) advance(position uint64, meta []byte, sources ...entries) error 
 	return nil
 }
 
-// makeRun writes a run and opens it; nil when there is nothing to write. The manifest does not list it yet.
-func (s *Store) makeRun(e entries) (*run, error) {
+// makeRun writes a run and opens it; nil when there is nothing to write. The manifest does not list it yet. Gently is for
+// what nobody waits for.
+func (s *Store) makeRun(e entries, gently bool) (*run, error) {
 	number := s.next.Add(1) - 1
-	count, err := writeRun(s.dir, number, s.tables, e, !s.opt.NoSync)
+	count, err := writeRun(s.dir, number, s.tables, e, !s.opt.NoSync, gently)
 	if err != nil {
 		return nil, fmt.Errorf("a run cannot be written: %w", err)
 	}

@@ -192,7 +192,7 @@ func (s *Store) mergeRuns(runs []*run, oldest bool) (*run, error) {
 	if oldest {
 		e = e.withoutDead(s.tables)
 	}
-	r, err := s.makeRun(e)
+	r, err := s.makeRun(e, !s.bulk.Load())
 	if err == nil && s.stop.Load() { // it may have ended early
 		err = fmt.Errorf("%s: %w", s.dir, errClosed)
 		if r != nil {

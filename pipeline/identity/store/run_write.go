@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // entries gives the rows of a table in the order of their keys, each key once, and their blobs. Of a row only key,
@@ -29,8 +30,9 @@ func (e entries) withoutDead(tables []Spec) entries {
 }
 
 // writeRun makes a run of all entries and tells how many there are. When it returns, the file is on the disk, though
-// the directory may not know of it yet. A file that could not be finished is removed.
-func writeRun(dir string, number uint64, tables []Spec, e entries, sync bool) (count int, err error) {
+// the directory may not know of it yet. A file that could not be finished is removed. Gently leaves half of the time, and
+// of the disk, to commits that come meanwhile.
+func writeRun(dir string, number uint64, tables []Spec, e entries, sync, gently bool) (count int, err error) {
 	path := filepath.Join(dir, runName(number))
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
@@ -41,7 +43,7 @@ func writeRun(dir string, number uint64, tables []Spec, e entries, sync bool) (c
 			os.Remove(path)
 		}
 	}()
-	sum := &summed{to: f, sync: sync}
+	sum := &summed{to: f, sync: sync, gently: gently}
 	w := &counted{Writer: bufio.NewWriterSize(sum, 1<<20)}
 	w.WriteString(runMagic) // a bufio.Writer remembers its first error until Flush
 	w.at = int64(len(runMagic))
@@ -115,14 +117,16 @@ func (w *counted) section(footer []byte, t *Spec, rows iter.Seq2[[]byte, []byte]
 
 // summed keeps the checksum of what goes through it.
 type summed struct {
-	to   *os.File
-	sync bool
-	crc  uint32
-	dirt int // bytes that are perhaps not on the disk
+	to     *os.File
+	sync   bool
+	gently bool
+	began  time.Time // with the bytes that are written now
+	crc    uint32
+	dirt   int // bytes that are perhaps not on the disk
 }
 
 // Much that is brought to the disk at once keeps the journal waiting, and with it every commit.
-const mostDirt = 4 << 20
+const mostDirt = 1 << 20
 
 func (s *summed) Write(b []byte) (int, error) {
 	s.crc = crc32.Update(s.crc, castagnoli, b)
@@ -130,6 +134,10 @@ func (s *summed) Write(b []byte) (int, error) {
 	if s.dirt += n; err == nil && s.sync && s.dirt >= mostDirt {
 		s.dirt = 0
 		err = s.to.Sync()
+		if s.gently && !s.began.IsZero() {
+			time.Sleep(time.Since(s.began))
+		}
+		s.began = time.Now()
 	}
 	return n, err
 }
