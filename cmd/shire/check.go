@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/connectors"
+	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/normalise"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/document"
@@ -37,6 +38,7 @@ type checked struct {
 	Contracts []string `json:"contracts"`
 	Metrics   []string `json:"metrics"`
 	Calendar  []int    `json:"calendar_years"`
+	Notes     []string `json:"notes,omitempty"` // what is allowed, and worth a look
 }
 
 func (a *app) check(s *setup) error {
@@ -50,9 +52,13 @@ func (a *app) check(s *setup) error {
 			return inputf("%v", err)
 		}
 	}
-	a.result = checked{Config: s.config.File, Sources: len(s.config.Sources), Contracts: s.contracts.Names(), Metrics: s.metrics.Names(), Calendar: s.calendar.Years()}
+	a.result = checked{Config: s.config.File, Sources: len(s.config.Sources), Contracts: s.contracts.Names(), Metrics: s.metrics.Names(), Calendar: s.calendar.Years(),
+		Notes: identity.Unmatched(s.contracts)}
 	a.say("%s is right: %d sources, %d contracts, %d metrics; the working calendar is published for %s",
 		s.config.File, len(s.config.Sources), len(s.contracts), len(s.metrics.Names()), years(s.calendar.Years()))
+	for _, note := range identity.Unmatched(s.contracts) {
+		a.say("Note: %s", note)
+	}
 	return nil
 }
 
