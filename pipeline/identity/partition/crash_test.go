@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -162,7 +163,8 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			if err := child.Start(); err != nil {
 				t.Fatal(err)
 			}
-			moment := rand.N(time.Duration(15+2*again) * time.Millisecond) // later and later: in the end it gets to its end
+			// Later and later, and soon much later: in the end it gets to its end, however slow the machine.
+			moment := rand.N(time.Duration(15*math.Pow(1.2, float64(again))) * time.Millisecond)
 			if again++; again%4 == 0 {
 				time.AfterFunc(moment, func() { child.Process.Kill() }) // it may not even have opened the state
 			}
