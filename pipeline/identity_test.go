@@ -421,7 +421,11 @@ func TestStateOfIdentitiesIsMadeAgain(t *testing.T) {
 			if !strings.Contains(name, "ledger") && r.count() != loaded {
 				t.Errorf("%s rows were loaded, and then there are %s", loaded, r.count())
 			}
-			r.same(last)
+			if !strings.Contains(name, "ledger") {
+				// What the ledger lost is cut into other ranges, loaded under other tokens, and may stand twice until ClickHouse
+				// merges it: then the people are what counts.
+				r.same(last)
+			}
 		})
 	}
 }
