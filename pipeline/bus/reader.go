@@ -51,6 +51,10 @@ var ErrIdle = errors.New("no message within the wait")
 // Next waits for the next message.
 func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error) {
 	for {
+		// The library chooses at random between a message that waits and a context that has ended.
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		bounded, cancel := context.WithTimeout(ctx, wait)
 		msg, err := r.messages.Next(jetstream.NextContext(bounded))
 		cancel()
@@ -61,8 +65,8 @@ func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error)
 			}
 			return &Message{Sequence: meta.Sequence.Stream, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Time: meta.Timestamp}, nil
 		}
-		if ctx.Err() != nil {
-			return nil, ctx.Err()
+		if err := ctx.Err(); err != nil {
+			return nil, err
 		}
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, jetstream.ErrNoMessages) {
 			return nil, ErrIdle
