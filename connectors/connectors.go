@@ -31,6 +31,9 @@ type Outlet interface {
 	// were read from, for people; columns are the source's own names, in the order of each change's values.
 	// A dataset's buffer is sent when unit or columns differ from the append before.
 	Append(ctx context.Context, dataset, unit string, columns []string, c change.Change) error
+	// Shape tells the types of the dataset's columns, before the first change that has them and whenever they change; a
+	// source without types need not. An error ends the run: the contract does not allow what changed.
+	Shape(ctx context.Context, dataset string, columns []Column) error
 	// Flush returns when everything appended is safe; only then may the source be told so (I1).
 	Flush(ctx context.Context) error
 	// Safe is the last position of the dataset that is known to be safe; it does not wait.
@@ -38,6 +41,27 @@ type Outlet interface {
 	// History calls fn with the batches of the dataset on the bus, in order, after the given stream sequence.
 	// Batches are valid during the call only.
 	History(ctx context.Context, dataset string, after uint64, fn func(sequence uint64, b *change.Batch) error) error
+}
+
+// Column is a column of a source that has types.
+type Column struct {
+	Name string `json:"name"`
+	Type string `json:"type"` // in the source's own words: numeric(12,2), varchar(20)
+}
+
+// Surveyor is a connector that can say what its source holds, beside its Run and without a lock on the source.
+type Surveyor interface {
+	// Survey calls fn with every record of the dataset as it now stands, and with those of the given keys alone when
+	// there are any. What fn gets is valid during the call only, and carries no position.
+	Survey(ctx context.Context, dataset string, keys []string, fn func(columns []string, c change.Change) error) error
+}
+
+// Resender is a connector that can say single records again while its Run goes on.
+type Resender interface {
+	// Resend has Run append the records with these keys as they now stand, as Snapshot, and as Delete those that the
+	// source has no longer; both in an order with the changes in flight that leaves the newest as the last. It returns
+	// when they are appended, or with the error of a Run that ended, or when ctx ends: without a Run it waits for one.
+	Resend(ctx context.Context, dataset string, keys []string) error
 }
 
 // Settings is what a connector is made from.

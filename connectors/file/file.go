@@ -50,7 +50,7 @@ var _ connectors.Connector = (*Connector)(nil)
 
 // New makes the connector of a source of kind "file". The error is document.Problems.
 func New(s connectors.Settings) (connectors.Connector, error) {
-	parsed, err := decodeSettings(s.Source, s.Contracts)
+	parsed, err := decodeSettings(s)
 	if err != nil {
 		return nil, err
 	}

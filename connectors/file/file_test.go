@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/text/encoding/unicode"
 
 	"github.com/shirecounty/shire/connectors"
+	"github.com/shirecounty/shire/connectors/conformance"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
 )
@@ -23,12 +25,12 @@ import (
 const people = "编号,姓名,备注\n1,王小明,好\n2,欧阳修,\"多行\n备注\"\n3,李雷,\n"
 
 // show writes changes briefly: op key row values.
-func show(all []said) []string {
+func show(all []conformance.Said) []string {
 	var out []string
 	for _, s := range all {
-		text := fmt.Sprintf("%s %s %d %s", s.op, s.key, s.row, s.values)
-		if s.op == change.Malformed {
-			text = fmt.Sprintf("malformed %d %s: %s", s.row, s.problem, s.raw)
+		text := fmt.Sprintf("%s %s %d %s", s.Op, s.Key, s.Row, s.Values)
+		if s.Op == change.Malformed {
+			text = fmt.Sprintf("malformed %d %s: %s", s.Row, s.Problem, s.Raw)
 		}
 		out = append(out, text)
 	}
@@ -60,10 +62,10 @@ func TestEncodingsAndDelimiters(t *testing.T) {
 		"blank below": people + "\n,,\n \n", "aliases": strings.Replace(people, "编号,姓名,备注", " number , name,remark", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
-			f, b := newFolder(t, "changes"), newBus()
+			f, b := newFolder(t, "changes"), conformance.NewBus()
 			f.write("a.csv", text)
 			f.mustLoad(b)
-			expect(t, "changes", show(b.said("things")), want)
+			expect(t, "changes", show(b.Said("things")), want)
 			expect(t, "events", f.problems(), nil)
 			if at, _ := parsePosition(b.Safe("things")); !at.End || at.Row != 3 || at.Name != "a.csv" {
 				t.Errorf("last position is %+v", at)
@@ -92,7 +94,7 @@ func TestWhatIsWrongWithAFileIsToldAndTheRestGoesOn(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f, b := newFolder(t, "changes"), newBus()
+			f, b := newFolder(t, "changes"), conformance.NewBus()
 			for k, v := range c.with {
 				f.with[k] = v
 			}
@@ -100,7 +102,7 @@ func TestWhatIsWrongWithAFileIsToldAndTheRestGoesOn(t *testing.T) {
 			f.write(c.name, c.text)
 			f.write("z good one.csv", "number,name\n8,x\n")
 			f.mustLoad(b)
-			expect(t, "changes", show(b.said("things")), []string{"snapshot 7 2 7|x", "snapshot 8 2 8|x"})
+			expect(t, "changes", show(b.Said("things")), []string{"snapshot 7 2 7|x", "snapshot 8 2 8|x"})
 			if len(f.events) != 1 || f.events[0].Problem != c.problem || f.events[0].Unit != c.name || f.events[0].Source != "drops" {
 				t.Fatalf("events %+v", f.events)
 			}
@@ -147,11 +149,11 @@ func TestMalformedRows(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			f, b := newFolder(t, "changes"), newBus()
+			f, b := newFolder(t, "changes"), conformance.NewBus()
 			f.with["max_record"] = "4KiB"
 			f.write("a.csv", c.text)
 			f.mustLoad(b)
-			got := show(b.said("things"))
+			got := show(b.Said("things"))
 			if c.want == nil {
 				if len(got) != 2002 || got[1] != "snapshot 2 3 2|y" {
 					t.Errorf("%d changes, the second %s", len(got), got[1])
@@ -162,9 +164,9 @@ func TestMalformedRows(t *testing.T) {
 			if at, _ := parsePosition(b.Safe("things")); !at.End {
 				t.Errorf("the last row does not say that it is the last: %+v", at)
 			}
-			n := len(b.messages)
+			n := b.Len()
 			f.mustLoad(b)
-			if len(b.messages) != n {
+			if b.Len() != n {
 				t.Error("the file was read a second time")
 			}
 		})
@@ -172,11 +174,11 @@ func TestMalformedRows(t *testing.T) {
 }
 
 func TestDroppedAgainAndCorrected(t *testing.T) {
-	f, b := newFolder(t, "changes"), newBus()
+	f, b := newFolder(t, "changes"), conformance.NewBus()
 	f.write("part-10.csv", "number,name\n3,c\n")
 	f.write("part-2.csv", "number,name\n1,a\n2,b\n")
 	f.mustLoad(b)
-	expect(t, "natural order", show(b.said("things")), []string{"snapshot 1 2 1|a", "snapshot 2 3 2|b", "snapshot 3 2 3|c"})
+	expect(t, "natural order", show(b.Said("things")), []string{"snapshot 1 2 1|a", "snapshot 2 3 2|b", "snapshot 3 2 3|c"})
 
 	f.write("copy of part 2.csv", "number,name\n1,a\n2,b\n")
 	f.mustLoad(b)
@@ -184,40 +186,40 @@ func TestDroppedAgainAndCorrected(t *testing.T) {
 	f.stamp("part-2.csv")
 	f.mustLoad(b)
 	expect(t, "touched", f.problems(), nil)
-	if n := len(b.said("things")); n != 3 {
+	if n := len(b.Said("things")); n != 3 {
 		t.Fatalf("%d changes after files were dropped again", n)
 	}
 
 	f.write("part-2.csv", "number,name\n1,a\n2,B\n")
 	f.mustLoad(b)
-	if got := b.folded("things")["2"]; got != "2|B" {
+	if got := b.Folded("things")["2"]; got != "2|B" {
 		t.Errorf("the corrected row is %s", got)
 	}
 
 	// A lost ledger is rebuilt from the bus.
-	n := len(b.messages)
+	n := b.Len()
 	if err := os.RemoveAll(f.state); err != nil {
 		t.Fatal(err)
 	}
 	f.mustLoad(b)
-	if len(b.messages) != n {
-		t.Errorf("after the ledger was lost, %d messages came again", len(b.messages)-n)
+	if b.Len() != n {
+		t.Errorf("after the ledger was lost, %d messages came again", b.Len()-n)
 	}
 }
 
 func TestSnapshotFindsTheDifference(t *testing.T) {
-	f, b := newFolder(t, "snapshot"), newBus()
+	f, b := newFolder(t, "snapshot"), conformance.NewBus()
 	f.write("full-1.csv", "number,name\n1,a\n2,b\n3,c\n4,d\n")
 	f.mustLoad(b)
 	f.write("full-2.csv", "name,number\na,1\nB,2\nd,4\ne,5\nE,5\n")
 	f.mustLoad(b)
-	expect(t, "changes", show(b.said("things"))[4:], []string{"update 2 3 B|2", "create 5 6 E|5", "delete 3 0 |"})
+	expect(t, "changes", show(b.Said("things"))[4:], []string{"update 2 3 B|2", "create 5 6 E|5", `delete 3 0 \N|\N`})
 	expect(t, "events", f.problems(), []string{"duplicate_keys"})
 
 	f.write("full-3.csv", "number,name\n1,a\n")
 	f.mustLoad(b)
 	expect(t, "too many deletions", f.problems(), []string{"too_many_deletions"})
-	if n := len(b.said("things")); n != 7 {
+	if n := len(b.Said("things")); n != 7 {
 		t.Errorf("%d changes: something of the held file was published", n)
 	}
 
@@ -226,14 +228,14 @@ func TestSnapshotFindsTheDifference(t *testing.T) {
 	expect(t, "deletions held", f.problems(), []string{"too_many_deletions", "deletions_held"})
 	f.write("full-5.csv", "number,name\n1,a\n2,B\n4\n")
 	f.mustLoad(b)
-	if got := sortedKeys(b.folded("things")); !slices.Equal(got, []string{"1", "2", "4"}) {
+	if got := slices.Sorted(maps.Keys(b.Folded("things"))); !slices.Equal(got, []string{"1", "2", "4"}) {
 		t.Errorf("records %v", got)
 	}
 	expect(t, "held file overtaken", f.problems(), []string{"superseded"})
 
 	f.write("full-6.csv", "name,number\na,1\nB,2\nd,4\ne,5\nE,5\n") // the content of full-2 again, as a return to it
 	f.mustLoad(b)
-	if got := sortedKeys(b.folded("things")); !slices.Equal(got, []string{"1", "2", "4", "5"}) {
+	if got := slices.Sorted(maps.Keys(b.Folded("things"))); !slices.Equal(got, []string{"1", "2", "4", "5"}) {
 		t.Errorf("records %v", got)
 	}
 }
@@ -252,11 +254,11 @@ func TestFileThatChangesWhileItIsRead(t *testing.T) {
 }
 
 func testChanging(t *testing.T, delivery, text, becomes string) {
-	f, b := newFolder(t, delivery), newBus()
-	b.packRows = 1000
+	f, b := newFolder(t, delivery), conformance.NewBus()
+	b.PackRows = 1000
 	f.write("a.csv", text)
-	b.atAppend = func() {
-		b.atAppend = nil
+	b.AtAppend = func() {
+		b.AtAppend = nil
 		f.write("a.csv", becomes) // in place
 	}
 	f.write("b.csv", "number,name\n1,short\n2,other\n")
@@ -265,14 +267,13 @@ func testChanging(t *testing.T, delivery, text, becomes string) {
 	if got := f.problems(); !slices.Contains(got, "changed_while_read") {
 		t.Fatalf("events %v", got)
 	}
-	for _, m := range b.messages {
-		batch, err := change.Decode(m.data)
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := b.History(t.Context(), "things", 0, func(_ uint64, batch *change.Batch) error {
 		if at, _ := parsePosition(batch.Last); at.End && at.Name == "a.csv" {
 			t.Error("a file that was not read to its end is said to be")
 		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
 	}
 	f.mustLoad(b)
 	if got := f.problems(); !slices.Contains(got, "solved changed_while_read") {
@@ -281,7 +282,7 @@ func testChanging(t *testing.T, delivery, text, becomes string) {
 }
 
 func TestMissingDirectory(t *testing.T) {
-	f, b := newFolder(t, "changes"), newBus()
+	f, b := newFolder(t, "changes"), conformance.NewBus()
 	f.with["directory"] = filepath.Join(f.dir, "nowhere")
 	if err := f.load(b); !errors.Is(err, ErrDirectory) {
 		t.Errorf("error %v", err)
@@ -291,7 +292,7 @@ func TestMissingDirectory(t *testing.T) {
 
 // TestFollow drives the clock: each wait of the connector is one step of the story.
 func TestFollow(t *testing.T) {
-	f, b := newFolder(t, "changes"), newBus()
+	f, b := newFolder(t, "changes"), conformance.NewBus()
 	dir := f.dir
 	f.dir = filepath.Join(dir, "later")
 	f.with["directory"] = f.dir
@@ -299,7 +300,7 @@ func TestFollow(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	clock := time.Unix(1_800_000_000, 0)
 	c.now = func() time.Time { return clock }
-	count := func() int { return len(b.said("things")) }
+	count := func() int { return len(b.Said("things")) }
 	steps := []func(){
 		func() { // the folder is not there yet
 			expect(t, "events", f.problems(), []string{"directory_missing"})
@@ -384,7 +385,7 @@ func TestMemoryStaysBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 200 MB")
 	}
-	f, b := newFolder(t, "changes"), newBus()
+	f, b := newFolder(t, "changes"), conformance.NewBus()
 	out, err := os.Create(filepath.Join(f.dir, "a.csv"))
 	if err != nil {
 		t.Fatal(err)
@@ -402,15 +403,15 @@ func TestMemoryStaysBounded(t *testing.T) {
 		tb.ReportAllocs()
 		for range tb.N {
 			os.RemoveAll(f.state)
-			b = newBus()
+			b = conformance.NewBus()
 			f.mustLoad(b)
 		}
 	}).AllocedBytesPerOp()
 	if grown > 120<<20 { // the buffer grows by doubling to 16 MiB; the ledger takes its tables
 		t.Errorf("%d MiB were allocated for a line of 200 MiB", grown>>20)
 	}
-	got := b.said("things")
-	if len(got) != 2 || got[0].op != change.Malformed || got[1].key != "2" || len(got[0].raw) > rawLimit+10 {
+	got := b.Said("things")
+	if len(got) != 2 || got[0].Op != change.Malformed || got[1].Key != "2" || len(got[0].Raw) > rawLimit+10 {
 		t.Errorf("%d changes", len(got))
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shirecounty/shire/connectors"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
 )
@@ -28,9 +29,7 @@ type rows struct {
 	table   table
 	drop    *drop
 	columns []string // as the source names them
-	keyAt   []int    // the key's columns
-	keys    []string // the key's fields
-	parts   []string
+	keys    *connectors.Keyer
 	rec     record
 	ordinal int64 // of the row read last, from 1
 }
@@ -41,7 +40,7 @@ func (r *run) open(f *drop, in *content) (*rows, error) {
 	if err != nil {
 		return nil, err
 	}
-	rs := &rows{table: t, drop: f, keys: f.dataset.Key}
+	rs := &rows{table: t, drop: f}
 	if err := rs.header(r); err != nil {
 		t.close()
 		return nil, err
@@ -118,15 +117,11 @@ func (rs *rows) header(r *run) error {
 		rs.columns[i] = name
 	}
 	rs.table.expect(len(rs.columns))
-	byField, unclaimed := f.dataset.Resolve(rs.columns)
-	for _, key := range rs.keys {
-		i, _ := f.dataset.Field(key)
-		if byField[i] < 0 {
-			return refuse("header_without_key", "no column is called %s (the key field %s); %d of the %d columns in line %d are known to the contract; rename the column, add its name to headers: in the contract, or set header_row if the header stands elsewhere",
-				strings.Join(f.dataset.Fields[i].SourceNames(), " or "), key, len(rs.columns)-len(unclaimed), len(rs.columns), rs.rec.line)
-		}
-		rs.keyAt = append(rs.keyAt, byField[i])
+	var err error
+	if rs.keys, err = connectors.NewKeyer(f.dataset, rs.columns); err != nil {
+		return refuse("header_without_key", "in line %d %v; rename the column, add its name to headers: in the contract, or set header_row if the header stands elsewhere", rs.rec.line, err)
 	}
+	_, unclaimed := f.dataset.Resolve(rs.columns)
 	// The key was found, so this is a header and its names may be shown.
 	if len(repeated) > 0 {
 		r.tell(f.dataset.Name, f.name, "duplicate_header", fmt.Sprintf("column %s repeats a name; it was given its number as a name, since the contract does not use it", strings.Join(repeated, ", ")))
@@ -134,7 +129,6 @@ func (rs *rows) header(r *run) error {
 	if len(unclaimed) > 0 {
 		r.tell(f.dataset.Name, "", "unknown_column", fmt.Sprintf("no field of the contract claims the column %s (seen in %s); if it is a misspelt or new name, add it to headers: in the contract", strings.Join(unclaimed, ", "), f.name))
 	}
-	rs.parts = make([]string, len(rs.keyAt))
 	return nil
 }
 
@@ -151,7 +145,7 @@ func (rs *rows) next(c *change.Change) (last bool, err error) {
 	*c = change.Change{Row: rs.rec.line}
 	problem, raw := rs.rec.problem, rs.rec.raw
 	if problem == "" {
-		c.Key, problem = rs.key(rs.rec.values)
+		c.Key, problem = rs.keys.Key(rs.rec.values)
 	}
 	if problem == "" {
 		c.Values = rs.rec.values
@@ -164,26 +158,6 @@ func (rs *rows) next(c *change.Change) (last bool, err error) {
 	return rs.rec.last, nil
 }
 
-// key joins the trimmed values of the key's columns.
-func (rs *rows) key(values []string) (key, problem string) {
-	for i, at := range rs.keyAt {
-		part := strings.TrimSpace(values[at])
-		if part == "" {
-			return "", "no key: the field " + rs.keys[i] + " is empty"
-		}
-		rs.parts[i] = part
-	}
-	if len(rs.parts) == 1 {
-		return rs.parts[0], ""
-	}
-	for i, part := range rs.parts {
-		if strings.Contains(part, change.KeySeparator) {
-			return "", "the key field " + rs.keys[i] + " holds a control character"
-		}
-	}
-	return strings.Join(rs.parts, change.KeySeparator), ""
-}
-
 // likelyKey is the key that a malformed row seems to have, "" when none can be made out.
 func (rs *rows) likelyKey() string {
 	values := rs.rec.values
@@ -192,12 +166,12 @@ func (rs *rows) likelyKey() string {
 			values = strings.Split(strings.ReplaceAll(rs.rec.raw, `"`, ""), string(t.lines.delimiter))
 		}
 	}
-	for _, at := range rs.keyAt {
+	for _, at := range rs.keys.Columns() {
 		if at >= len(values) {
 			return ""
 		}
 	}
-	key, problem := rs.key(values)
+	key, problem := rs.keys.Key(values)
 	if problem != "" {
 		return ""
 	}

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/xuri/excelize/v2"
+
+	"github.com/shirecounty/shire/connectors/conformance"
 )
 
 func TestXLSX(t *testing.T) {
-	f, b := newFolder(t, "changes"), newBus()
+	f, b := newFolder(t, "changes"), conformance.NewBus()
 	f.with["files"] = []any{map[string]any{"match": "*.xlsx", "dataset": "things", "sheet": "明细", "header_row": 3}}
 	book := excelize.NewFile()
 	const sheet = "明细"
@@ -79,11 +81,11 @@ func TestXLSX(t *testing.T) {
 		want = append(want, fmt.Sprintf("snapshot %d %d %d|%s|", i+1, 4+2*i, i+1, r.want))
 	}
 	want = append(want, fmt.Sprintf("malformed %d the row has 4 columns, the header has 3: \t\t\ttoo far right", line))
-	expect(t, "changes", show(b.said("things")), want)
+	expect(t, "changes", show(b.Said("things")), want)
 	expect(t, "events", f.problems(), nil)
-	n := len(b.messages)
+	n := b.Len()
 	f.mustLoad(b)
-	if len(b.messages) != n {
+	if b.Len() != n {
 		t.Error("the workbook was read a second time")
 	}
 

@@ -166,6 +166,12 @@ func (o *outlet) Append(ctx context.Context, dataset, unit string, columns []str
 	return l.err
 }
 
+// Shape takes every type: what the contract says of types is checked value by value.
+func (o *outlet) Shape(_ context.Context, dataset string, _ []connectors.Column) error {
+	_, err := o.lane(dataset)
+	return err
+}
+
 // fitting turns a change that no message can hold into one that says so; its first bytes go to quarantine.
 func fitting(c change.Change) change.Change {
 	size := len(c.Key) + len(c.Raw)

@@ -205,6 +205,9 @@ func (c *Config) proveDatasets(fail func(path, do, format string, args ...any), 
 	}
 }
 
+// SecretKeys are the names that settings of connectors give to passwords and keys.
+var SecretKeys = []string{"password", "client_secret", "api_key", "secret", "token"}
+
 // secretShape is one environment variable and nothing else: a default, or text around it, would be in the clear.
 var secretShape = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
 
@@ -220,16 +223,39 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 			}
 		}
 		Pseudonyms struct{ Key string }
+		Sources    []struct{ With map[string]any }
 	}
 	// The file was read strictly before, so what does not fit here is not a secret.
 	_ = yaml.Unmarshal(text, &written)
 	var problems document.Problems
-	for _, s := range []struct{ path, text string }{
+	type place struct{ path, text string }
+	places := []place{
 		{"$.engines.nats.password", written.Engines.NATS.Password},
 		{"$.engines.clickhouse.password", written.Engines.ClickHouse.Password},
 		{"$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst},
 		{"$.pseudonyms.key", written.Pseudonyms.Key},
-	} {
+	}
+	var within func(path string, v any)
+	within = func(path string, v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				if text, ok := v[k].(string); ok && slices.Contains(SecretKeys, k) {
+					places = append(places, place{path + "." + k, text})
+					continue
+				}
+				within(path+"."+k, v[k])
+			}
+		case []any:
+			for i, item := range v {
+				within(fmt.Sprintf("%s[%d]", path, i), item)
+			}
+		}
+	}
+	for i, source := range written.Sources {
+		within(fmt.Sprintf("$.sources[%d].with", i), source.With)
+	}
+	for _, s := range places {
 		if s.text == "" || strings.HasPrefix(s.text, "file:") || secretShape.MatchString(s.text) {
 			continue
 		}

@@ -1,0 +1,21 @@
+package conformance
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+)
+
+// asUser is a command that runs as the server's user when the test runs as root, and ends with the test.
+func asUser(t testing.TB, name, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(program, args...)
+	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	if uid, gid, ok := idsOf(name); ok {
+		c.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+	}
+	return c
+}
+
+// killGroup ends the server and the processes it started.
+func killGroup(c *exec.Cmd) { syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
