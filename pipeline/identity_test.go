@@ -285,8 +285,8 @@ func (r *rig) unchanged(last map[string]applicant) {
 func (r *rig) currentOnce() {
 	r.t.Helper()
 	for _, line := range r.strings(`SELECT concat(case_number, ' has ', toString(countIf(l.current = 1)), ' current links, ', toString(countIf(l.current = 1 AND l.person_id = c.person_id)), ' of them to its person')
-		FROM (SELECT case_number, person_id, record FROM mart.cases AS m INNER JOIN (SELECT case_number AS number, person_record AS record FROM store.cases FINAL WHERE dataset = ? AND NOT deleted) AS s ON m.case_number = s.number) AS c
-		INNER JOIN mart.links AS l ON l.record = c.record
+		FROM (SELECT case_number, person_id, applicant FROM mart.cases AS m INNER JOIN (SELECT case_number AS number, person_record AS applicant FROM store.cases FINAL WHERE dataset = ? AND NOT deleted) AS s ON m.case_number = s.number) AS c
+		INNER JOIN mart.links AS l ON l.record = c.applicant
 		GROUP BY case_number HAVING countIf(l.current = 1) != 1 OR countIf(l.current = 1 AND l.person_id = c.person_id) != 1`, r.dataset) {
 		r.t.Error(line)
 	}
