@@ -336,10 +336,11 @@ func countyYAML(t *testing.T, county string, change func(settings map[string]any
 	return file
 }
 
-// martViews are the views of mart: the same for every data directory, so they are asked for once.
+// martViews are the views of mart and their columns: the same for every data directory, so they are asked for once.
 var martViews struct {
-	mu    sync.Mutex
-	names []string
+	mu      sync.Mutex
+	names   []string
+	columns map[string][]string
 }
 
 // dump is the content of every view of mart: how many rows, and a hash of all their values that does not depend on the
@@ -349,9 +350,12 @@ func dump(t *testing.T, data string) map[string]string {
 	martViews.mu.Lock()
 	defer martViews.mu.Unlock()
 	if len(martViews.names) == 0 {
-		for _, v := range query(t, data, "SELECT name FROM system.tables WHERE database = 'mart' ORDER BY name") {
-			martViews.names = append(martViews.names, v[0].(string))
+		martViews.columns = map[string][]string{}
+		for _, c := range query(t, data, "SELECT table, name FROM system.columns WHERE database = 'mart' ORDER BY table, position") {
+			view := c[0].(string)
+			martViews.columns[view] = append(martViews.columns[view], c[1].(string))
 		}
+		martViews.names = slices.Sorted(maps.Keys(martViews.columns))
 		if len(martViews.names) == 0 {
 			t.Fatal("there is no view in mart")
 		}
@@ -423,13 +427,12 @@ func peopleOf(t *testing.T, data string) map[string]string {
 			UNION ALL
 			SELECT organisation_id AS id, min(record) AS first FROM mart.organisation_links WHERE current GROUP BY id
 		)) AS named `
-	parts := []string{"SELECT 'ops.loads', sum(rows), '' FROM ops.loads WHERE table_name != 'store.links'",
+	parts := []string{"SELECT 'ops.loads' AS name, sum(rows) AS n, '' AS hash FROM ops.loads WHERE table_name != 'store.links'",
 		"SELECT 'ops.quarantine', count(), toString(sum(cityHash64(dataset, unit, row, field, code, message, state))) FROM ops.quarantine"}
 	for _, v := range martViews.names {
 		from := "mart." + v
 		var columns []string
-		for _, row := range query(t, data, "SELECT name FROM system.columns WHERE database = 'mart' AND table = '"+v+"' ORDER BY position") {
-			name := row[0].(string)
+		for _, name := range martViews.columns[v] {
 			switch {
 			case v == "models" && name == "chosen_at":
 				continue
@@ -447,8 +450,7 @@ func peopleOf(t *testing.T, data string) map[string]string {
 		parts = append(parts, fmt.Sprintf("SELECT 'mart.%s', count(), toString(sum(sipHash64(toString(tuple(%s))))) FROM %s", v, strings.Join(columns, ", "), from))
 	}
 	out := map[string]string{}
-	for _, part := range parts {
-		row := query(t, data, named+part)[0]
+	for _, row := range query(t, data, named+strings.Join(parts, " UNION ALL ")) {
 		out[row[0].(string)] = fmt.Sprintf("%v rows, hash %v", row[1], row[2])
 	}
 	return out

@@ -1,0 +1,442 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	_ "github.com/go-sql-driver/mysql"
+	"github.com/goccy/go-yaml"
+	_ "github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/shirecounty/shire/connectors/conformance"
+)
+
+// torture says how long and how hard. The seed is printed, and SHIRE_TEST_SEED repeats its schedule.
+type torture struct {
+	tables int // half of them on PostgreSQL, half on MariaDB
+	last   time.Duration
+	kills  int
+}
+
+// Departments write to 50 tables on two real servers, with transactions that roll back and keys that change, while a
+// seeded schedule kills -9 the whole of Shire and its ClickHouse child, and terminates the servers' backends and the
+// connection to NATS. Then the tables and ClickHouse are compared row by row: nothing is lost, doubled or stale.
+func TestTorture(t *testing.T) {
+	needEngine(t)
+	plan := torture{tables: 50, last: 60 * time.Second, kills: 30}
+	if minutes, err := strconv.Atoi(os.Getenv("SHIRE_TORTURE_MINUTES")); err == nil && minutes > 0 {
+		plan.last, plan.kills = time.Duration(minutes)*time.Minute, 30*minutes
+	} else if testing.Short() {
+		t.Skip("a minute of kills")
+	}
+	exportPasswords(t)
+	random := newRandom(t)
+	departments := []*department{
+		newDepartment(t, "p", "pgx", conformance.StartPostgres(t), plan.tables/2, random.Uint64()),
+		newDepartment(t, "m", "mysql", conformance.StartMariaDB(t), plan.tables/2, random.Uint64()),
+	}
+	wire := newWire(t, strings.TrimPrefix(externalNATS(t, nil), "nats://"))
+	data := filepath.Join(t.TempDir(), "node")
+	file := tortureCounty(t, departments, wire.address())
+	begin := func() *process { return start(t, "up", "-c", file, "--data", data) }
+
+	p := begin()
+	p.WaitFor("Shire serves")
+	ctx, rest := context.WithCancel(t.Context())
+	var writers sync.WaitGroup
+	for _, d := range departments {
+		for range 2 {
+			seed := rand.New(rand.NewPCG(random.Uint64(), 1))
+			writers.Go(func() { d.work(ctx, seed) })
+		}
+	}
+	done := map[string]int{}
+	for range plan.kills {
+		time.Sleep(time.Duration(random.Float64() * 2 * float64(plan.last) / float64(plan.kills)))
+		switch kind := random.IntN(10); {
+		case kind < 3:
+			p.Kill()
+			done["shire killed"]++
+			p = begin()
+		case kind < 6:
+			if child := clickHouseChild(p.cmd.Process.Pid); child != 0 {
+				if syscall.Kill(child, syscall.SIGKILL) == nil {
+					done["ClickHouse killed"]++
+				}
+			}
+		case kind < 8:
+			done["backends terminated"] += departments[random.IntN(2)].disconnect()
+		default:
+			done["NATS connections cut"] += wire.cut()
+		}
+		if p.Ended() { // an engine that could not be had ends shire with a sentence; a service manager starts it again
+			done["shire ended: "+lastLine(p.result.Stderr)]++
+			p = begin()
+		}
+	}
+	rest()
+	writers.Wait()
+	t.Logf("%v", done)
+	for _, d := range departments {
+		t.Logf("%s: %d operations committed, %d rolled back", d.kind, d.committed, d.undone)
+		if d.committed < 500 {
+			t.Errorf("%s: only %d operations were committed: this proved nothing", d.kind, d.committed)
+		}
+	}
+	p.WaitFor("Shire serves")
+	want := map[string]string{}
+	for _, d := range departments {
+		d.rows(t, want)
+	}
+	var got map[string]string
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Second) {
+		if p.Ended() {
+			p = begin()
+			p.WaitFor("Shire serves")
+		}
+		if got = caseRows(t, data); len(differences(want, got)) == 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			lines := differences(want, got)
+			t.Fatalf("%d of %d rows differ:\n%s\n%s", len(lines), len(want), strings.Join(lines[:min(20, len(lines))], "\n"), p.Output())
+		}
+	}
+	p.Stop()
+	noRowTwice(t, data)
+	t.Logf("%d rows in %d tables are equal", len(want), plan.tables)
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
+}
+
+// department is a database server with tables of records that people work on.
+type department struct {
+	kind, prefix string
+	source       map[string]any // of county.yaml
+	db           *sql.DB
+	tables       int
+
+	mu                sync.Mutex
+	next              int
+	committed, undone int
+}
+
+// databaseServer is either of the two.
+type databaseServer interface{ Restart(testing.TB) }
+
+func newDepartment(t *testing.T, prefix, kind string, s databaseServer, tables int, seed uint64) *department {
+	t.Helper()
+	d := &department{kind: kind, prefix: prefix, tables: tables, next: int(seed % 1000)}
+	with := map[string]any{}
+	var dsn, database string
+	switch s := s.(type) {
+	case *conformance.Postgres:
+		dsn, database = s.URL("postgres"), "public"
+		with["address"], with["database"], with["user"] = s.Address, "postgres", "postgres"
+		d.source = map[string]any{"name": "registry", "kind": "postgres"}
+	case *conformance.MariaDB:
+		dsn, database = s.DSN("hall"), "hall"
+		root, err := sql.Open(kind, s.DSN(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		if _, err := root.Exec("CREATE DATABASE hall"); err != nil {
+			t.Fatal(err)
+		}
+		with["address"], with["user"] = s.Address, "root"
+		d.source = map[string]any{"name": "hall", "kind": "mysql"}
+	}
+	var err error
+	if d.db, err = sql.Open(kind, dsn); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.db.Close() })
+	var datasets, mapped []any
+	for i := range tables {
+		table := fmt.Sprintf("%s%02d", prefix, i)
+		if _, err := d.db.Exec("CREATE TABLE " + table + " (id varchar(20) PRIMARY KEY, name varchar(200) NOT NULL)"); err != nil {
+			t.Fatal(err)
+		}
+		datasets = append(datasets, table)
+		mapped = append(mapped, map[string]any{"table": database + "." + table, "dataset": table})
+	}
+	with["tables"] = mapped
+	d.source["datasets"], d.source["with"] = datasets, with
+	return d
+}
+
+// work writes transactions of a few operations, of which one in five is taken back, until ctx ends.
+func (d *department) work(ctx context.Context, random *rand.Rand) {
+	for ctx.Err() == nil {
+		time.Sleep(time.Duration(random.IntN(8)) * time.Millisecond)
+		tx, err := d.db.Begin() // a terminated backend is a new connection
+		if err != nil {
+			continue
+		}
+		n := 1 + random.IntN(5)
+		for range n {
+			if err = d.operate(tx, random); err != nil {
+				break
+			}
+		}
+		if err != nil || random.IntN(5) == 0 {
+			tx.Rollback()
+			d.count(0, n)
+		} else if tx.Commit() == nil {
+			d.count(n, 0)
+		}
+	}
+}
+
+func (d *department) count(committed, undone int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.committed, d.undone = d.committed+committed, d.undone+undone
+}
+
+// unique is a value that was never written before.
+func (d *department) unique() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.next++
+	return fmt.Sprintf("值 %s %d", d.prefix, d.next)
+}
+
+// operate changes a record out of 40 that a table may have, so that keys come and go and come again.
+func (d *department) operate(tx *sql.Tx, random *rand.Rand) error {
+	table, id, value := fmt.Sprintf("%s%02d", d.prefix, random.IntN(d.tables)), fmt.Sprint(random.IntN(40)), d.unique()
+	var query string
+	switch random.IntN(8) {
+	case 0:
+		query = fmt.Sprintf("DELETE FROM %s WHERE id = '%s'", table, id)
+	case 1: // a key that changes, when the new one is free
+		to := fmt.Sprint(random.IntN(40))
+		query = fmt.Sprintf("UPDATE %[1]s SET id = '%[3]s', name = '%[4]s' WHERE id = '%[2]s' AND '%[3]s' NOT IN (SELECT id FROM (SELECT id FROM %[1]s) AS taken)", table, id, to, value)
+	case 2, 3:
+		query = fmt.Sprintf("UPDATE %s SET name = '%s' WHERE id = '%s'", table, value, id)
+	default:
+		query = fmt.Sprintf("INSERT INTO %s (id, name) VALUES ('%s', '%s') ON CONFLICT (id) DO UPDATE SET name = excluded.name", table, id, value)
+		if d.kind == "mysql" {
+			query = fmt.Sprintf("INSERT INTO %s (id, name) VALUES ('%s', '%s') ON DUPLICATE KEY UPDATE name = VALUES(name)", table, id, value)
+		}
+	}
+	_, err := tx.Exec(query)
+	return err
+}
+
+// disconnect ends every connection to the server but its own; it returns how many.
+func (d *department) disconnect() (n int) {
+	conn, err := d.db.Conn(context.Background())
+	if err != nil {
+		return 0
+	}
+	defer conn.Close()
+	if d.kind == "pgx" {
+		_ = conn.QueryRowContext(context.Background(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid != pg_backend_pid() AND backend_type IN ('client backend', 'walsender')").Scan(&n)
+		return n
+	}
+	rows, err := conn.QueryContext(context.Background(), "SELECT id FROM information_schema.processlist WHERE id != connection_id() AND user = 'root'")
+	if err != nil {
+		return 0
+	}
+	var ids []int
+	for rows.Next() {
+		var id int
+		if rows.Scan(&id) == nil {
+			ids = append(ids, id)
+		}
+	}
+	rows.Close()
+	for _, id := range ids {
+		if _, err := conn.ExecContext(context.Background(), fmt.Sprint("KILL CONNECTION ", id)); err == nil {
+			n++
+		}
+	}
+	return n
+}
+
+// rows adds what the tables hold, by table and id.
+func (d *department) rows(t *testing.T, into map[string]string) {
+	t.Helper()
+	for i := range d.tables {
+		table := fmt.Sprintf("%s%02d", d.prefix, i)
+		rows, err := d.db.Query("SELECT id, name FROM " + table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for rows.Next() {
+			var id, name string
+			if err := rows.Scan(&id, &name); err != nil {
+				t.Fatal(err)
+			}
+			into[table+"/"+id] = name
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// caseRows is what ClickHouse holds, by dataset and case number. A record that stood twice would be seen by its number.
+func caseRows(t *testing.T, data string) map[string]string {
+	t.Helper()
+	r := shire(t, "sql", "--csv", "--data", data, "SELECT dataset, case_number, item_name FROM mart.cases")
+	if r.Code != exitOK {
+		return nil // ClickHouse is on its way up
+	}
+	lines, err := csv.NewReader(strings.NewReader(r.Stdout)).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, l := range lines[min(1, len(lines)):] {
+		key := l[0] + "/" + l[1]
+		if had, twice := out[key]; twice {
+			l[2] = had + " and " + l[2]
+		}
+		out[key] = l[2]
+	}
+	return out
+}
+
+func differences(want, got map[string]string) (lines []string) {
+	for key, value := range want {
+		switch have, there := got[key]; {
+		case !there:
+			lines = append(lines, key+" is lost: "+value)
+		case have != value:
+			lines = append(lines, key+" is "+have+", and not "+value)
+		}
+	}
+	for key, have := range got {
+		if _, there := want[key]; !there {
+			lines = append(lines, key+" should not be there: "+have)
+		}
+	}
+	return lines
+}
+
+const tortureContract = `
+dataset: %s
+department: bureau
+owner: {zh: 局, en: Bureau}
+title: {zh: 表, en: Table}
+version: 1
+key: [id]
+sharing: {type: unconditional}
+fields:
+  - {name: id, type: text, sensitivity: internal}
+  - {name: name, type: text, sensitivity: internal}
+emits:
+  - table: cases
+    columns: {case_number: id, department: {value: bureau}, item_code: {value: item}, item_name: name}
+`
+
+// tortureCounty writes county.yaml and the contracts of the departments' tables.
+func tortureCounty(t *testing.T, departments []*department, bus string) string {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "contracts"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var sources []any
+	for _, d := range departments {
+		sources = append(sources, d.source)
+		for i := range d.tables {
+			name := fmt.Sprintf("%s%02d", d.prefix, i)
+			write("contracts/"+name+".yaml", fmt.Sprintf(tortureContract, name))
+		}
+	}
+	text, err := yaml.Marshal(map[string]any{
+		"county": map[string]any{"division": "331099", "name_zh": "试验县", "name_en": "Test County"}, "contracts": "contracts",
+		"portal":  map[string]any{"listen": "127.0.0.1:0"},
+		"engines": map[string]any{"nats": map[string]any{"address": "nats://" + bus, "user": "county", "password": "${TEST_NATS_PASSWORD}"}},
+		"flow":    map[string]any{"pack_rows": 50, "load_rows": 2000, "load_age": "200ms"},
+		"sources": sources,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("county.yaml", string(text))
+	return filepath.Join(dir, "county.yaml")
+}
+
+// wire carries connections to a server, and cuts them.
+type wire struct {
+	listener net.Listener
+	mu       sync.Mutex
+	conns    map[net.Conn]bool
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{listener: l, conns: map[net.Conn]bool{}}
+	t.Cleanup(func() { l.Close(); w.cut() })
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			w.mu.Lock()
+			w.conns[near] = true
+			w.mu.Unlock()
+			carry := func(to, from net.Conn) {
+				io.Copy(to, from)
+				near.Close()
+				far.Close()
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				delete(w.conns, near)
+			}
+			go carry(near, far)
+			go carry(far, near)
+		}
+	}()
+	return w
+}
+
+func (w *wire) address() string { return w.listener.Addr().String() }
+
+// cut ends all connections that are there; it returns how many.
+func (w *wire) cut() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := len(w.conns)
+	for c := range w.conns {
+		c.Close()
+	}
+	return n
+}
