@@ -1,102 +1,62 @@
 package conformance
 
 import (
-	"fmt"
-	"net"
+	"errors"
 	"os"
-	"os/exec"
-	"os/user"
-	"strings"
 	"testing"
-	"time"
+
+	"github.com/shirecounty/shire/deploy/testing/servers"
 )
 
-func missing(t testing.TB, what string) {
+// Postgres is a PostgreSQL server of a test's own.
+type Postgres struct{ *servers.Postgres }
+
+// StartPostgres starts a PostgreSQL server as servers.StartPostgres does. The test is skipped when the server is not
+// installed, and fails in CI.
+func StartPostgres(t testing.TB, settings ...string) *Postgres {
 	t.Helper()
-	const do = "is not installed; run deploy/testing/install.sh"
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what, do)
+	p, err := servers.StartPostgres(settings...)
+	if err != nil {
+		unavailable(t, err)
 	}
-	t.Skip(what, do)
+	t.Cleanup(p.Stop)
+	return &Postgres{p}
 }
 
-func exists(path string) bool { _, err := os.Stat(path); return err == nil }
-
-// serverDir is a folder that the server's user owns: neither server runs as root.
-func serverDir(t testing.TB, prefix, owner string) string {
+// Restart starts the server again after Kill.
+func (p *Postgres) Restart(t testing.TB) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", prefix)
-	if err != nil {
+	if err := p.Postgres.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	if uid, gid, ok := idsOf(owner); ok {
-		if err := os.Chown(dir, uid, gid); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
 }
 
-// idsOf is the user that a server of this name runs as when the test runs as root.
-func idsOf(name string) (uid, gid int, ok bool) {
-	if os.Getuid() != 0 {
-		return 0, 0, false
-	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, 0, false
-	}
-	fmt.Sscan(u.Uid, &uid)
-	fmt.Sscan(u.Gid, &gid)
-	return uid, gid, true
-}
+// MariaDB is a MariaDB server of a test's own.
+type MariaDB struct{ *servers.MariaDB }
 
-func runAs(t testing.TB, owner, program string, args ...string) {
+// StartMariaDB starts a MariaDB server as servers.StartMariaDB does, and skips or fails like StartPostgres.
+func StartMariaDB(t testing.TB, arguments ...string) *MariaDB {
 	t.Helper()
-	if out, err := asUser(t, owner, program, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", program, err, out)
+	m, err := servers.StartMariaDB(arguments...)
+	if err != nil {
+		unavailable(t, err)
 	}
+	t.Cleanup(m.Stop)
+	return &MariaDB{m}
 }
 
-// serve starts a server that writes its log to a file, and waits for a line of it.
-func serve(t testing.TB, command *exec.Cmd, log, ready string) {
+// Restart starts the server again after Kill.
+func (m *MariaDB) Restart(t testing.TB) {
 	t.Helper()
-	out, err := os.Create(log)
-	if err != nil {
+	if err := m.MariaDB.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	defer out.Close()
-	command.Stdout, command.Stderr = out, out
-	if err := command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { kill(command) })
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		text, _ := os.ReadFile(log)
-		if strings.Contains(string(text), ready) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not become ready:\n%s", command.Path, text)
-		}
-	}
 }
 
-func kill(command *exec.Cmd) {
-	if command.ProcessState != nil {
-		return
-	}
-	killGroup(command)
-	command.Wait()
-}
-
-func freePort(t testing.TB) int {
+func unavailable(t testing.TB, err error) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	if errors.Is(err, servers.ErrMissing) && os.Getenv("CI") != "true" {
+		t.Skip(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal(err)
 }

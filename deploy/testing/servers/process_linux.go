@@ -1,14 +1,12 @@
-package conformance
+package servers
 
 import (
 	"os/exec"
 	"syscall"
-	"testing"
 )
 
-// asUser is a command that runs as the server's user when the test runs as root, and ends with the test.
-func asUser(t testing.TB, name, program string, args ...string) *exec.Cmd {
-	t.Helper()
+// asUser is a command that runs as the server's user when this process is root's, and ends with this process.
+func asUser(name, program string, args ...string) *exec.Cmd {
 	c := exec.Command(program, args...)
 	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	if uid, gid, ok := idsOf(name); ok {
