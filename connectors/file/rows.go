@@ -119,7 +119,7 @@ func (rs *rows) header(r *run) error {
 	rs.table.expect(len(rs.columns))
 	var err error
 	if rs.keys, err = connectors.NewKeyer(f.dataset, rs.columns); err != nil {
-		return refuse("header_without_key", "in line %d %v; rename the column, add its name to headers: in the contract, or set header_row if the header stands elsewhere", rs.rec.line, err)
+		return refuse("header_without_key", "%v; rename the column, add its name to headers: in the contract, or set header_row if the header does not stand in line %d", err, rs.rec.line)
 	}
 	_, unclaimed := f.dataset.Resolve(rs.columns)
 	// The key was found, so this is a header and its names may be shown.
