@@ -123,11 +123,14 @@ type engines struct {
 
 // start runs the embedded engines (where county.yaml names no address) and connects to both.
 func (a *app) start(ctx context.Context, s *setup, onChange func(embedded.Component)) (*engines, error) {
-	secrets, err := embedded.LoadOrCreateSecrets(a.data, secretNames()...)
+	accesses := s.accesses()
+	secrets, err := embedded.LoadOrCreateSecrets(a.data, append(secretNames(), accessSecrets(accesses)...)...)
 	if err != nil {
 		return nil, err
 	}
-	own, err := embedded.Start(ctx, embeddedOptions(a.data, s.config, secrets, onChange, a.log))
+	options := embeddedOptions(a.data, s.config, secrets, onChange, a.log)
+	options.NATS.Users = natsUsers(accesses, secrets)
+	own, err := embedded.Start(ctx, options)
 	if err != nil {
 		return nil, err
 	}
@@ -264,12 +267,16 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err := n.persist(ctx, func(ctx context.Context) error { return n.openWarehouse(ctx, id) }); err != nil {
 		return nil, err
 	}
-	last, err := n.bus.LastSequence(ctx)
+	loaded, err := n.warehouse.LoadedThrough(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := n.warehouse.ProveBus(ctx, last); err != nil {
+	lost, err := n.bus.MakeUp(ctx, loaded)
+	if err != nil {
 		return nil, err
+	}
+	if lost > 0 {
+		n.log.Error("the bus has lost messages that it had acknowledged (a power failure without sync: always?); sources that still have the changes send them again, shire reconcile finds the others", "messages", lost)
 	}
 	if n.identities, err = identity.Open(identity.Options{Dir: a.identityDir(), Hasher: hasher, Log: a.log}); err != nil {
 		return nil, err
@@ -282,6 +289,9 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	n.counts = identity.NewCounter(n.identities)
 	n.desk = pipeline.NewDesk(pipeline.DeskOptions{Bus: n.bus, Identities: pipeline.Always(n.identities), Loaded: n.flow.Drain})
 	n.accesses = warehouse.NewAccesses(n.warehouse.Conn(), hasher.Clone())
+	if err := n.openInboxes(ctx); err != nil {
+		return nil, err
+	}
 	for _, src := range s.config.Sources {
 		source, err := ingest.NewSource(ingest.Options{
 			Bus: n.bus, Config: src, Contracts: s.contracts, Resolve: s.config.Resolve, Log: a.log,

@@ -119,7 +119,7 @@ func (a *app) root() *cobra.Command {
 		return inputf("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.upCommand(), a.demoCommand(), a.loadCommand(), a.checkCommand(), a.sqlCommand(), a.statusCommand(),
-		a.quarantineCommand(), a.identityCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
+		a.quarantineCommand(), a.identityCommand(), a.pushCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
 	return root
 }
 
@@ -152,7 +152,6 @@ func exitCode(ctx context.Context, err error) int {
 		environment *embedded.EnvError
 		address     *portal.AddressError
 		otherBus    warehouse.OtherBusError
-		behind      warehouse.BusBehindError
 		payload     *bus.PayloadError
 	)
 	switch {
@@ -160,7 +159,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitOK
 	case errors.As(err, &input), errors.As(err, &problems), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitInput
-	case errors.As(err, &environment), errors.As(err, &address), errors.As(err, &otherBus), errors.As(err, &behind), errors.As(err, &payload), errors.Is(err, errUnreachable):
+	case errors.As(err, &environment), errors.As(err, &address), errors.As(err, &otherBus), errors.As(err, &payload), errors.Is(err, errUnreachable):
 		return exitEnvironment
 	}
 	return exitFailed

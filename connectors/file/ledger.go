@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble"
@@ -45,8 +46,9 @@ type finished struct {
 
 // folded is what the ledger knows of a dataset's messages.
 type folded struct {
-	Sequence uint64   `json:"sequence"`
-	Last     finished `json:"last"`
+	Sequence uint64          `json:"sequence"`
+	Position change.Position `json:"position,omitempty"` // of the message at Sequence
+	Last     finished        `json:"last"`
 	Partial  bool     `json:"partial,omitempty"` // rows of another file, not read to its end, came after the last
 }
 
@@ -192,8 +194,41 @@ func commit(b *pebble.Batch, o *pebble.WriteOptions) error {
 // commitBytes is how much is gathered before it is written.
 const commitBytes = 2 << 20
 
-// catchUp folds what the bus has of the dataset beyond what was folded before.
+// catchUp makes the ledger say what the bus says of the dataset. A bus that has lost its end, as a machine that loses its
+// power may, does not end where the ledger does: then the ledger is made anew, and what is gone is read again (I4).
 func (l *ledger) catchUp(ctx context.Context, out connectors.Outlet, d *contract.Dataset) error {
+	end, err := out.Resume(ctx, d.Name)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err := l.fold(ctx, out, d); err != nil {
+			return err
+		}
+		f, err := l.dataset(d.Name)
+		if err != nil || f.Position == end {
+			return err
+		}
+		if err := l.forget(d.Name); err != nil {
+			return err
+		}
+	}
+	return l.fold(ctx, out, d)
+}
+
+// forget takes out everything that is known of the dataset.
+func (l *ledger) forget(dataset string) error {
+	for _, letter := range []byte("fcdke") {
+		from := space(letter, dataset)
+		if err := l.db.DeleteRange(from, after(from), pebble.Sync); err != nil {
+			return fmt.Errorf("write the ledger of files: %w", err)
+		}
+	}
+	return nil
+}
+
+// fold takes over what the bus has of the dataset beyond what was folded before.
+func (l *ledger) fold(ctx context.Context, out connectors.Outlet, d *contract.Dataset) error {
 	f, err := l.dataset(d.Name)
 	if err != nil {
 		return err
@@ -207,7 +242,7 @@ func (l *ledger) catchUp(ctx context.Context, out connectors.Outlet, d *contract
 				return err
 			}
 		}
-		f.Sequence = sequence
+		f.Sequence, f.Position = sequence, change.Position(strings.Clone(string(batch.Last)))
 		at, ok := parsePosition(batch.Last)
 		f.Partial = f.Partial || ok && !at.End
 		if ok && at.End && (f.Partial || at.Hash != f.Last.Hash) {

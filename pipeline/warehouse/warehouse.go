@@ -60,25 +60,14 @@ func (OtherBusError) Error() string {
 	return "the warehouse was loaded from another bus or with another pseudonym key: new rows would not fit the ones it has; give it its own back, or start with an empty warehouse"
 }
 
-// BusBehindError says that the warehouse holds loads of messages that the bus no longer has or never will have.
-type BusBehindError struct{ Bus, Warehouse uint64 }
-
-func (e BusBehindError) Error() string {
-	return fmt.Sprintf("the bus ends at message %d and the warehouse was loaded up to message %d: the bus has lost what it had acknowledged"+
-		" (a power failure without sync: always?), and new messages would be taken for old ones; restore the bus, or load into an empty data directory", e.Bus, e.Warehouse)
-}
-
-// ProveBus refuses a bus that ends before what was loaded from it: its next messages would have versions and tokens
-// that the warehouse knows already, and would disappear (I4).
-func (w *Warehouse) ProveBus(ctx context.Context, last uint64) error {
+// LoadedThrough is the sequence of the last message that anything was loaded from; 0 before the first. The bus's own
+// ledger says less after a machine has lost its power.
+func (w *Warehouse) LoadedThrough(ctx context.Context) (uint64, error) {
 	var loaded uint64
 	if err := w.conn.QueryRow(ctx, "SELECT max(last_sequence) FROM store.load_log").Scan(&loaded); err != nil {
-		return fmt.Errorf("ask the warehouse what was loaded: %w", err)
+		return 0, fmt.Errorf("ask the warehouse what was loaded: %w", err)
 	}
-	if loaded > last {
-		return BusBehindError{Bus: last, Warehouse: loaded}
-	}
-	return nil
+	return loaded, nil
 }
 
 // Connect migrates the warehouse and makes it ready to be loaded. bus identifies what it is loaded from: the bus
