@@ -240,7 +240,7 @@ func (f *Flow) again(ctx context.Context, r *bus.Range) (*span, error) {
 	defer reader.Close()
 	plans := f.planner(r)
 	s := newSpan()
-	whole := 0 // messages that the bus still has
+	lost := false
 	for s.Last < r.Last {
 		msg, err := reader.Next(ctx, 30*time.Second)
 		if errors.Is(err, bus.ErrIdle) {
@@ -249,41 +249,27 @@ func (f *Flow) again(ctx context.Context, r *bus.Range) (*span, error) {
 		if err != nil {
 			return nil, err
 		}
+		lost = lost || msg.IsLost()
 		if msg.Sequence > r.Last {
 			break
 		}
 		if err := s.take(ctx, msg, plans, f.opt.Log); err != nil {
 			return nil, err
 		}
-		if !msg.IsLost() {
-			whole++
-		}
 	}
-	if whole < r.Messages {
-		return f.left(ctx, s, r, whole)
+	if lost {
+		// The bus lost its end, as a machine that loses its power may; what is gone, the sources send again. What is left of
+		// the range is decided anew and takes its place: where all of it has arrived, its token lets nothing more in.
+		f.opt.Log.Warn("the bus has lost messages that were recorded for a load", "first", r.First, "last", r.Last)
+		s.Range = *r
+		s.Decisions = nil
+		return s, nil
 	}
 	// I3: fewer messages than were recorded would be other rows under the same token.
 	if s.First != r.First || s.Messages != r.Messages || s.Rows != r.Rows {
 		return nil, fmt.Errorf("%d messages with %d changes were recorded, and the bus now holds %d with %d: %w", r.Messages, r.Rows, s.Messages, s.Rows, bus.ErrExpired)
 	}
 	s.Range = *r
-	return s, nil
-}
-
-// left is what the bus still has of a recorded range. Messages that retention removed are an error. Those that were lost,
-// as a machine that loses its power may lose the end of the bus, are sent again by their sources: what is left of the range
-// is decided anew and takes its place. Where the whole of it has arrived in the warehouse, its token lets nothing more in.
-func (f *Flow) left(ctx context.Context, s *span, r *bus.Range, whole int) (*span, error) {
-	first, err := f.opt.Bus.FirstMessage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if first.Sequence > r.First && !first.IsLost() {
-		return nil, fmt.Errorf("the bus no longer holds message %d: %w", r.First, bus.ErrExpired)
-	}
-	f.opt.Log.Warn("the bus has lost messages that were recorded for a load", "first", r.First, "last", r.Last, "messages", r.Messages, "lost", r.Messages-whole)
-	s.Range = *r
-	s.Decisions = nil
 	return s, nil
 }
 

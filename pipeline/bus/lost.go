@@ -25,7 +25,7 @@ func (m *Message) IsLost() bool { return m.Header.Get(HeaderLost) != "" }
 // MakeUp finds out whether the bus has lost its end, though it had acknowledged it, as a machine that loses its power may.
 // loaded is the last message that the warehouse knows of. New messages would take the sequences of lost ones, which are
 // the versions of rows, and disappear behind what the warehouse has (I4); so messages without changes are put in their
-// place, up to the later of loaded and the last recorded range. It returns how many messages were lost, as far as anybody
+// place, up to the later of loaded and the last recorded range, and one at least, so that the gap ends with such a message. It returns how many messages were lost, as far as anybody
 // knows of them.
 func (b *Bus) MakeUp(ctx context.Context, loaded uint64) (lost uint64, err error) {
 	info, err := b.changes.Info(ctx)
@@ -93,13 +93,4 @@ func (b *Bus) recordedThrough(ctx context.Context) (uint64, error) {
 		return 0, nil
 	}
 	return strconv.ParseUint(header.Get(HeaderLast), 10, 64)
-}
-
-// FirstMessage is the oldest message that CHANGES keeps.
-func (b *Bus) FirstMessage(ctx context.Context) (*Message, error) {
-	info, err := b.changes.Info(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("the stream %s does not answer: %w", Changes, err)
-	}
-	return b.Get(ctx, info.State.FirstSeq)
 }
