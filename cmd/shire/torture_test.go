@@ -241,35 +241,44 @@ func (d *department) operate(tx *sql.Tx, random *rand.Rand) error {
 	return err
 }
 
-// disconnect ends every connection to the server but its own; it returns how many.
+// disconnect ends every connection to the server but its own: those that write, and those that Shire reads by. It returns
+// how many.
 func (d *department) disconnect() (n int) {
-	conn, err := d.db.Conn(context.Background())
-	if err != nil {
-		return 0
-	}
-	defer conn.Close()
-	if d.kind == "pgx" {
-		_ = conn.QueryRowContext(context.Background(), "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid != pg_backend_pid() AND backend_type IN ('client backend', 'walsender')").Scan(&n)
+	const pgOthers = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE pid != pg_backend_pid() AND backend_type IN ('client backend', 'walsender')"
+	const myOthers = "SELECT id FROM information_schema.processlist WHERE id != connection_id() AND user = 'root'"
+	ctx := context.Background()
+	for range 5 { // the pool may hand out a connection that an earlier round has ended
+		conn, err := d.db.Conn(ctx)
+		if err != nil {
+			continue
+		}
+		defer conn.Close()
+		if d.kind == "pgx" {
+			if conn.QueryRowContext(ctx, pgOthers).Scan(&n) == nil {
+				return n
+			}
+			continue
+		}
+		rows, err := conn.QueryContext(ctx, myOthers)
+		if err != nil {
+			continue
+		}
+		var ids []int
+		for rows.Next() {
+			var id int
+			if rows.Scan(&id) == nil {
+				ids = append(ids, id)
+			}
+		}
+		rows.Close()
+		for _, id := range ids {
+			if _, err := conn.ExecContext(ctx, fmt.Sprint("KILL CONNECTION ", id)); err == nil {
+				n++
+			}
+		}
 		return n
 	}
-	rows, err := conn.QueryContext(context.Background(), "SELECT id FROM information_schema.processlist WHERE id != connection_id() AND user = 'root'")
-	if err != nil {
-		return 0
-	}
-	var ids []int
-	for rows.Next() {
-		var id int
-		if rows.Scan(&id) == nil {
-			ids = append(ids, id)
-		}
-	}
-	rows.Close()
-	for _, id := range ids {
-		if _, err := conn.ExecContext(context.Background(), fmt.Sprint("KILL CONNECTION ", id)); err == nil {
-			n++
-		}
-	}
-	return n
+	return 0
 }
 
 // rows adds what the tables hold, by table and id.
