@@ -70,6 +70,7 @@ type Settings struct {
 	Contracts contract.Set             // of this source's datasets
 	StateDir  string                   // a folder of its own, for what it can rebuild from the source or the bus
 	Resolve   func(path string) string // makes a path of county.yaml absolute
+	Inbox     Inbox                    // of the source's department; nil where nothing is run
 	Notify    func(Event)              // tells the operator; never nil
 	Log       *slog.Logger             // never nil
 }

@@ -88,9 +88,11 @@ func (r route) operation(schemas map[string]any) map[string]any {
 	}
 	operation := map[string]any{"operationId": r.ID, "summary": r.Summary, "parameters": parameters, "responses": responses}
 	if r.Body != nil {
-		operation["requestBody"] = map[string]any{
-			"required": true, "content": map[string]any{"application/json": map[string]any{"schema": schemaOf(r.Body, schemas)}},
+		content := map[string]any{}
+		for _, mediaType := range r.bodyTypes() {
+			content[mediaType] = map[string]any{"schema": schemaOf(r.Body, schemas)}
 		}
+		operation["requestBody"] = map[string]any{"required": true, "content": content}
 	}
 	if r.Reviewers {
 		operation["security"] = []any{map[string]any{reviewCookie: []any{}}}

@@ -74,6 +74,9 @@ type Options struct {
 	Accesses  Accesses
 	Models    func(about string) *identity.Model // whose words the review shows; nil, or nil for an about: names as they are
 
+	// Push takes what departments send by themselves; nil: nothing is taken.
+	Push http.Handler
+
 	now func() time.Time // nil: time.Now
 }
 

@@ -22,6 +22,7 @@ type route struct {
 	Summary    string
 	Parameters []parameter
 	Body       any      // a value of the type that a request holds, as JSON; nil for none
+	BodyTypes  []string // of a request; application/json when empty
 	Result     any      // a value of the type that a 200 holds; nil for text, or for a 204 where NoContent says so
 	NoContent  bool     // it succeeds with 204
 	MediaTypes []string // of a 200; application/json when empty
@@ -87,6 +88,9 @@ func (p *Portal) table() []route {
 			MediaTypes: []string{"text/plain"},
 			handle:     promhttp.HandlerFor(p.o.Registry, promhttp.HandlerOpts{Registry: p.o.Registry}).ServeHTTP,
 		},
+	}
+	if p.o.Push != nil {
+		table = append(table, p.pushRoute())
 	}
 	if p.o.Review != nil {
 		table = append(table, p.reviewTable()...)

@@ -59,6 +59,9 @@ type System interface {
 	Apply(t testing.TB, ops ...Operation)
 }
 
+// Furnishing gives the connector what the platform gives it beside the settings that all have.
+type Furnishing interface{ Furnish(s *connectors.Settings) }
+
 // Further abilities of a System. A check that needs one the system has not must be declared in Skips.
 type (
 	// RollsBack can begin a transaction and take it back.
@@ -181,7 +184,7 @@ func (b *bench) connector(t testing.TB) connectors.Connector {
 	}
 	source := b.system.Source()
 	source.Name, source.Datasets = "records", []string{Dataset}
-	c, err := connectors.New(connectors.Settings{
+	settings := connectors.Settings{
 		Source: source, Contracts: contract.Set{Dataset: d}, StateDir: b.state,
 		Resolve: func(p string) string { return p }, Log: slog.New(slog.DiscardHandler),
 		Notify: func(e connectors.Event) {
@@ -189,7 +192,11 @@ func (b *bench) connector(t testing.TB) connectors.Connector {
 			defer b.mu.Unlock()
 			b.events = append(b.events, e)
 		},
-	})
+	}
+	if s, ok := b.system.(Furnishing); ok {
+		s.Furnish(&settings)
+	}
+	c, err := connectors.New(settings)
 	if err != nil {
 		t.Fatal(err)
 	}

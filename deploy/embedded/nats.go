@@ -45,6 +45,10 @@ type NATSOptions struct {
 
 // NATSUser may publish to and subscribe to the given subject patterns only; to none if the list is empty. A user that
 // waits for PubAcks needs an inbox of its own in Subscribe, such as "_INBOX_police.>" (nats.CustomInboxPrefix).
+//
+// Each user has an account of its own, which holds nothing; what it publishes is handed to the account of [SystemUser].
+// Permissions alone would not do: nats-server does not ask whether a user may publish to the *reply* subject of its
+// messages, so that a PubAck could be sent to any stream of the same account.
 type NATSUser struct {
 	Name, Password     string
 	Publish, Subscribe []string
@@ -76,6 +80,7 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 		return nil, err
 	}
 	users := []*server.User{{Username: SystemUser, Password: system}}
+	var accounts []*server.Account
 	for _, user := range o.Users {
 		if user.Name == "" || user.Name == SystemUser || user.Password == "" {
 			return nil, fmt.Errorf("embedded.NATSOptions: a user needs a password and a name, which cannot be %q", SystemUser)
@@ -84,9 +89,14 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 		if err != nil {
 			return nil, fmt.Errorf("embedded.NATSOptions: user %s: %w", user.Name, err)
 		}
+		account, err := separate(user, &accounts)
+		if err != nil {
+			return nil, fmt.Errorf("embedded.NATSOptions: user %s: %w", user.Name, err)
+		}
 		users = append(users, &server.User{
 			Username: user.Name,
 			Password: hash,
+			Account:  account,
 			Permissions: &server.Permissions{
 				Publish:   onlySubjects(user.Publish),
 				Subscribe: onlySubjects(user.Subscribe),
@@ -109,6 +119,7 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 		Host:                   loopback,
 		Port:                   port,
 		Users:                  users,
+		Accounts:               accounts,
 		JetStream:              true,
 		StoreDir:               filepath.Join(dir, natsDir),
 		SyncAlways:             o.SyncAlways,
@@ -135,11 +146,16 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 		s.Shutdown()
 		return nil, fmt.Errorf("start the embedded NATS server: %w", context.Cause(ctx))
 	}
-	if fatal := logger.fatalError(); fatal != nil || !s.ReadyForConnections(10*time.Second) || !s.JetStreamEnabled() {
+	fatal := logger.fatalError()
+	if fatal == nil && (!s.ReadyForConnections(10*time.Second) || !s.JetStreamEnabled()) {
+		fatal = errors.New("it does not take connections")
+	}
+	if fatal == nil && len(accounts) > 0 {
+		// nats-server gives JetStream to the account of SystemUser by itself only where there is no other account.
+		fatal = s.GlobalAccount().EnableJetStream(nil, nil)
+	}
+	if fatal != nil {
 		s.Shutdown()
-		if fatal == nil {
-			fatal = errors.New("it does not take connections")
-		}
 		return nil, &EnvError{
 			What:  fmt.Sprintf("the embedded NATS server did not start: %v", fatal),
 			Where: filepath.Join(dir, natsDir),
@@ -153,6 +169,25 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 		return nil, errors.New("the embedded NATS server has no TCP address")
 	}
 	return &NATS{URL: "nats://" + address(tcp.Port), User: SystemUser, Password: password, server: s}, nil
+}
+
+// separate makes a user's own account, and hands what the user may publish over to the account of SystemUser, which is the
+// first of accounts.
+func separate(user NATSUser, accounts *[]*server.Account) (*server.Account, error) {
+	if len(*accounts) == 0 {
+		*accounts = append(*accounts, server.NewAccount(server.DEFAULT_GLOBAL_ACCOUNT))
+	}
+	system, own := (*accounts)[0], server.NewAccount(user.Name)
+	*accounts = append(*accounts, own)
+	for _, pattern := range user.Publish {
+		if err := system.AddServiceExport(pattern, nil); err != nil {
+			return nil, fmt.Errorf("%s: %w", pattern, err)
+		}
+		if err := own.AddServiceImport(system, pattern, pattern); err != nil {
+			return nil, fmt.Errorf("%s: %w", pattern, err)
+		}
+	}
+	return own, nil
 }
 
 // hashed is what nats-server wants for a password. The hash never leaves this process, so the lowest cost will do.

@@ -5,6 +5,7 @@ package embedded
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,5 +161,66 @@ func TestFailedStoreIsTold(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Fatal("nobody was told that JetStream stores nothing any more")
+	}
+}
+
+// nats-server does not ask whether a user may publish to the reply subject of a message, and sends JetStream's
+// acknowledgement to it: it must not get into a stream.
+func TestReplySubjectReachesNoStream(t *testing.T) {
+	o := testOptions(t, t.TempDir())
+	o.ClickHouse.Disabled = true
+	o.NATS.Users = []NATSUser{{Name: "police", Password: "pw", Publish: []string{"inbox.police.>"}, Subscribe: []string{"_INBOX_police.>"}}}
+	e := start(t, o)
+	js, err := jetstream.New(connectNATS(t, e.NATS().URL, e.NATS().InProcess()...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	streams := map[string]jetstream.Stream{}
+	for name, subjects := range map[string]string{"INBOX": "inbox.>", "CHANGES": "changes.>"} {
+		streams[name], err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{subjects}, Storage: jetstream.FileStorage})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	police := connectNATS(t, e.NATS().URL, nats.UserInfo("police", "pw"), nats.CustomInboxPrefix("_INBOX_police"))
+	if err := police.PublishRequest("inbox.police.a", "changes.tax.cases", []byte("own")); err != nil {
+		t.Fatal(err)
+	}
+	// An honest request behind it: when it is answered, the acknowledgement of the first has been sent.
+	answer, err := police.Request("inbox.police.b", []byte("own"), 10*time.Second)
+	if err != nil || !strings.Contains(string(answer.Data), `"seq":2`) {
+		t.Fatalf("an acknowledgement to the user itself: %v, %v", answer, err)
+	}
+	if _, err := js.Publish(t.Context(), "changes.sentinel", nil); err != nil {
+		t.Fatal(err)
+	}
+	info, err := streams["CHANGES"].Info(t.Context())
+	if err != nil || info.State.LastSeq != 1 {
+		t.Errorf("CHANGES holds %d messages and not the sentinel alone: %v", info.State.LastSeq, err)
+	}
+}
+
+// What a server without users stored is there when it gets some, and the other way round.
+func TestStreamsStayWhenUsersCome(t *testing.T) {
+	o := testOptions(t, t.TempDir())
+	o.ClickHouse.Disabled = true
+	for i, users := range [][]NATSUser{nil, {{Name: "police", Password: "pw", Publish: []string{"inbox.police.>"}}}, nil} {
+		o.NATS.Users = users
+		e := start(t, o)
+		js, err := jetstream.New(connectNATS(t, e.NATS().URL, e.NATS().InProcess()...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stream, err := js.CreateOrUpdateStream(t.Context(), jetstream.StreamConfig{Name: "CHANGES", Subjects: []string{"changes.>"}, Storage: jetstream.FileStorage})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := stream.Info(t.Context()); err != nil || info.State.Msgs != uint64(i) {
+			t.Fatalf("start %d: %v, %v", i, info, err)
+		}
+		if _, err := js.Publish(t.Context(), "changes.a", nil); err != nil {
+			t.Fatal(err)
+		}
+		stop(t, e)
 	}
 }

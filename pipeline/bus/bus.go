@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,7 @@ const (
 	HeaderRows     = "Shire-Rows"
 	HeaderRange    = "Shire-Range"       // quarantine: the range of CHANGES that it was decided for
 	HeaderDrop     = "Shire-Drop-Reason" // retry: the rows are given up, with this reason
+	HeaderReplay   = "Shire-Replay"      // retry: the rows do not come from quarantine but from this message of CHANGES
 	HeaderUnit     = "Shire-Unit"
 	HeaderCEID     = "ce-id"
 	HeaderCESource = "ce-source"
@@ -57,6 +59,7 @@ type Bus struct {
 	ledger  jetstream.Stream
 	links   jetstream.Stream
 	texts   jetstream.KeyValue
+	inboxes sync.Map // *Inbox by department
 	id      string
 }
 

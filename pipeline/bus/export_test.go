@@ -1,6 +1,13 @@
 package bus
 
-import "github.com/nats-io/nats.go/jetstream"
+import (
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
 
 // Wrap puts something between a bus and its engine, to lose on the way what a network loses.
 func Wrap(b *Bus, with func(jetstream.JetStream) jetstream.JetStream) { b.js = with(b.js) }
+
+// LookAfter has inboxes that are read asked sooner whether they are still there.
+func LookAfter(d time.Duration) { inboxLook = d }

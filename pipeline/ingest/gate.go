@@ -35,6 +35,12 @@ func (g *Gate) state() (changed <-chan struct{}, reason error) {
 	return g.changed, g.reason
 }
 
+// Closed is the reason why the gate is closed, nil while it is open.
+func (g *Gate) Closed() error {
+	_, reason := g.state()
+	return reason
+}
+
 // Through runs fn while the gate is open. When it closes, fn's context ends and the reason is returned.
 func (g *Gate) Through(ctx context.Context, fn func(context.Context) error) error {
 	changed, reason := g.state()

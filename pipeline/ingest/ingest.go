@@ -62,13 +62,17 @@ type Source struct {
 	connector connectors.Connector
 	bus       *bus.Bus
 	limits    Limits
+	length    time.Duration // of the lease
 	log       *slog.Logger
 
 	running sync.Mutex // one run at a time: a connector has one position
+	lease   *bus.Lease // nil while this process has none; guarded by running
 
 	mu       sync.Mutex         // guards what follows
+	follows  bool               // Follow keeps the lease between its runs
 	bounded  int                // runs to the present end that go on, or wait for Follow to make room
 	none     *sync.Cond         // bounded fell to 0
+	out      *outlet            // of the run that goes on; nil between runs
 	pause    context.CancelFunc // ends the run that follows, if there is one
 	status   Status
 	problems map[string]connectors.Event
@@ -82,6 +86,7 @@ type Options struct {
 	StateDir  string
 	Resolve   func(string) string
 	Limits    Limits
+	Lease     time.Duration // how long another copy waits for one that says nothing any more; 0: bus.DefaultLease
 	Log       *slog.Logger
 }
 
@@ -90,14 +95,21 @@ func NewSource(o Options) (*Source, error) {
 	s := &Source{config: o.Config, bus: o.Bus, limits: o.Limits, log: o.Log.With("source", o.Config.Name), problems: map[string]connectors.Event{}}
 	s.status = Status{Name: o.Config.Name, Kind: o.Config.Kind, State: "idle"}
 	s.none = sync.NewCond(&s.mu)
+	if s.length = o.Lease; s.length == 0 {
+		s.length = bus.DefaultLease
+	}
 	own := contract.Set{}
 	for _, name := range o.Config.Datasets {
 		own[name] = o.Contracts[name]
 		s.datasets = append(s.datasets, o.Contracts[name])
 	}
+	var inbox connectors.Inbox
+	if len(s.datasets) > 0 {
+		inbox = o.Bus.Inbox(s.datasets[0].Department)
+	}
 	var err error
 	s.connector, err = connectors.New(connectors.Settings{
-		Source: o.Config, Contracts: own, StateDir: o.StateDir, Resolve: o.Resolve, Notify: s.notify, Log: s.log,
+		Source: o.Config, Contracts: own, StateDir: o.StateDir, Resolve: o.Resolve, Inbox: inbox, Notify: s.notify, Log: s.log,
 	})
 	return s, err
 }
@@ -109,7 +121,7 @@ func (s *Source) Name() string { return s.config.Name }
 func (s *Source) Connector() connectors.Connector { return s.connector }
 
 // Run reads the source to its present end. The result counts the changes that were published. While the source
-// is followed, the following pauses for it.
+// is followed, the following pauses for it. The error is a *[bus.HeldError] when another process reads the source.
 func (s *Source) Run(ctx context.Context) (uint64, error) {
 	s.mu.Lock()
 	s.bounded++
@@ -146,9 +158,11 @@ func (s *Source) mayFollow(ctx context.Context) (context.Context, context.Cancel
 	return following, cancel
 }
 
-// Follow reads the source until ctx ends. A run that fails is tried again after a pause that grows to a
-// minute; a fenced one is not, because another process does the work.
+// Follow reads the source until ctx ends, or waits while another process does. A run that fails is tried again after a
+// pause that grows to a minute.
 func (s *Source) Follow(ctx context.Context) error {
+	s.keepLease(true)
+	defer s.keepLease(false)
 	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
 		following, cancel := s.mayFollow(ctx)
 		began := time.Now()
@@ -161,13 +175,14 @@ func (s *Source) Follow(ctx context.Context) error {
 		if paused {
 			continue
 		}
-		if errors.Is(err, bus.ErrFenced) {
-			return fmt.Errorf("source %s: %w", s.config.Name, err)
-		}
-		if time.Since(began) > time.Minute {
+		if time.Since(began) > time.Minute || elsewhere(err) {
 			pause = time.Second
 		}
-		s.log.Error("the source stopped and is tried again", "error", err, "pause", pause)
+		if elsewhere(err) {
+			s.log.Warn("another process has read the source meanwhile; this one goes on from what stands on the bus, when its turn comes", "error", err)
+		} else {
+			s.log.Error("the source stopped and is tried again", "error", err, "pause", pause)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -176,24 +191,49 @@ func (s *Source) Follow(ctx context.Context) error {
 	}
 }
 
+// elsewhere tells whether a run ended because another process reads the source too.
+func elsewhere(err error) bool {
+	return errors.Is(err, bus.ErrFenced) || errors.Is(err, bus.ErrLeaseLost)
+}
+
 // run counts the changes that were published.
 func (s *Source) run(ctx context.Context, follow bool) (changes uint64, err error) {
 	s.running.Lock()
 	defer s.running.Unlock()
-	s.setState("running", "")
 	before := s.Status().Changes
 	defer func() {
 		changes = s.Status().Changes - before
-		if err != nil && ctx.Err() == nil {
-			s.setState("failed", err.Error())
-		} else {
+		switch {
+		case err == nil || ctx.Err() != nil:
 			s.setState("idle", "")
+		case follow && elsewhere(err):
+			s.setState("waiting", err.Error())
+		default:
+			s.setState("failed", err.Error())
 		}
 	}()
-	out, err := newOutlet(ctx, s.bus, s.config.Name, s.datasets, s.limits, s.sent)
-	if err != nil {
+	if err := s.hold(ctx, follow); err != nil {
 		return 0, err
 	}
+	defer s.leave()
+	leased, cancel := s.lease.During(ctx)
+	defer cancel()
+	s.setState("running", "")
+	err = s.connect(leased, follow)
+	if lost := s.lease.Err(); lost != nil {
+		err = lost
+	}
+	return 0, err // the deferred function counts
+}
+
+// connect makes the outlet, which resumes from what is on the bus, and runs the connector on it.
+func (s *Source) connect(ctx context.Context, follow bool) error {
+	out, err := newOutlet(ctx, s.bus, s.config.Name, s.datasets, s.limits, s.sent)
+	if err != nil {
+		return err
+	}
+	s.setOutlet(out)
+	defer s.setOutlet(nil)
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -205,7 +245,7 @@ func (s *Source) run(ctx context.Context, follow bool) (changes uint64, err erro
 	}
 	close(stop)
 	<-stopped
-	return 0, err // the deferred function counts
+	return err
 }
 
 func (s *Source) sent(_ string, rows int) {

@@ -172,12 +172,20 @@ func (o *outlet) Shape(_ context.Context, dataset string, _ []connectors.Column)
 	return err
 }
 
-// fitting turns a change that no message can hold into one that says so; its first bytes go to quarantine.
-func fitting(c change.Change) change.Change {
+// Oversize tells whether no message can hold a change, so that it goes to quarantine.
+func Oversize(c change.Change) bool { return sizeOf(c) > maxChange }
+
+func sizeOf(c change.Change) int {
 	size := len(c.Key) + len(c.Raw)
 	for _, v := range c.Values {
 		size += len(v)
 	}
+	return size
+}
+
+// fitting turns a change that no message can hold into one that says so; its first bytes go to quarantine.
+func fitting(c change.Change) change.Change {
+	size := sizeOf(c)
 	if size <= maxChange {
 		return c
 	}
@@ -188,8 +196,12 @@ func fitting(c change.Change) change.Change {
 		}
 		raw += v + "\t"
 	}
+	key := c.Key // by which reconcile knows that the record waits
+	if len(key) > 64<<10 {
+		key = ""
+	}
 	return change.Change{
-		Op: change.Malformed, Row: c.Row, Time: c.Time, Position: c.Position, Raw: strings.ToValidUTF8(raw[:min(len(raw), 64<<10)], ""),
+		Op: change.Malformed, Key: key, Row: c.Row, Time: c.Time, Position: c.Position, Raw: strings.ToValidUTF8(raw[:min(len(raw), 64<<10)], ""),
 		Problem: fmt.Sprintf("the row has %d bytes, more than the %d that fit in a message; only its beginning is kept", size, maxChange),
 	}
 }

@@ -206,7 +206,7 @@ func (c *Config) proveDatasets(fail func(path, do, format string, args ...any), 
 }
 
 // SecretKeys are the names that settings of connectors give to passwords and keys.
-var SecretKeys = []string{"password", "client_secret", "api_key", "secret", "token"}
+var SecretKeys = []string{"password", "client_secret", "api_key", "secret", "previous_secret", "token"}
 
 // secretShape is one environment variable and nothing else: a default, or text around it, would be in the clear.
 var secretShape = regexp.MustCompile(`^\$\{[A-Za-z_][A-Za-z0-9_]*\}$`)
