@@ -81,7 +81,7 @@ type TLS struct {
 // Source is one department system that a connector reads.
 type Source struct {
 	Name     string         `yaml:"name" json:"name" jsonschema:"required"`
-	Kind     string         `yaml:"kind" json:"kind" jsonschema:"required,description=Kind of connector: file"`
+	Kind     string         `yaml:"kind" json:"kind" jsonschema:"required,description=Kind of connector: file\\, postgres\\, mysql\\, query\\, http or push"`
 	Datasets []string       `yaml:"datasets" json:"datasets" jsonschema:"required,description=Datasets that it delivers; each dataset has one source"`
 	With     map[string]any `yaml:"with,omitempty" json:"with,omitempty" jsonschema:"description=Settings of the connector"`
 	Schedule string         `yaml:"schedule,omitempty" json:"schedule,omitempty" jsonschema:"description=Read to its end at these times and not followed in between: minute hour day-of-month month day-of-week in the county's time zone"`
