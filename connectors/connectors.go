@@ -31,8 +31,9 @@ type Outlet interface {
 	// were read from, for people; columns are the source's own names, in the order of each change's values.
 	// A dataset's buffer is sent when unit or columns differ from the append before.
 	Append(ctx context.Context, dataset, unit string, columns []string, c change.Change) error
-	// Shape tells the types of the dataset's columns, before the first change that has them and whenever they change; a
-	// source without types need not. An error ends the run: the contract does not allow what changed.
+	// Shape tells what columns the dataset's source has, and their types where it has such, before the first change that has
+	// them and whenever they change. A source that cannot say so need not; of it, nobody knows when a column is lost. An error
+	// ends the run: the contract does not allow what changed.
 	Shape(ctx context.Context, dataset string, columns []Column) error
 	// Flush returns when everything appended is safe; only then may the source be told so (I1).
 	Flush(ctx context.Context) error
@@ -43,10 +44,10 @@ type Outlet interface {
 	History(ctx context.Context, dataset string, after uint64, fn func(sequence uint64, b *change.Batch) error) error
 }
 
-// Column is a column of a source that has types.
+// Column is a column of a source.
 type Column struct {
 	Name string `json:"name"`
-	Type string `json:"type"` // in the source's own words: numeric(12,2), varchar(20)
+	Type string `json:"type"` // in the source's own words: numeric(12,2), varchar(20); "" where it has no types
 }
 
 // Surveyor is a connector that can say what its source holds, beside its Run and without a lock on the source.

@@ -75,7 +75,7 @@ func TestContractsMentionsAllThatMayBeWritten(t *testing.T) {
 			}
 		}
 	}
-	for _, v := range []any{contract.Dataset{}, contract.Field{}, contract.Emit{}, contract.When{}, contract.Between{}, contract.Check{}, contract.Owner{}, contract.Sharing{}} {
+	for _, v := range []any{contract.Dataset{}, contract.Field{}, contract.Emit{}, contract.When{}, contract.Between{}, contract.Check{}, contract.Owner{}, contract.Sharing{}, contract.Drift{}} {
 		for _, key := range keys(v) {
 			if !regexp.MustCompile("[`{ ]" + key + "[`:]").MatchString(text) {
 				t.Errorf("docs/contracts.md: the key %s of %T is not mentioned", key, v)

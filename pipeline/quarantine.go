@@ -32,7 +32,7 @@ func (s *span) hold(p *part) {
 		refused[r.Row] = true
 		s.held = append(s.held, heldRow(p, r.Row, r, "waiting", ""))
 	}
-	if !p.message.IsRetry() {
+	if !p.message.IsRetry() || p.replayed() {
 		return
 	}
 	for i := range p.batch.Len() {
@@ -70,13 +70,13 @@ func (s *span) waiting() int {
 // of the range. The message names the range, so that a replay knows that it was published (I2, I3).
 func (f *Flow) quarantine(ctx context.Context, s *span) error {
 	for n, p := range s.parts {
-		if p.batch.Retried() {
+		if p.batch.Retried() && !p.replayed() {
 			continue // its bytes are waiting there already
 		}
 		var b *change.Builder // of the part: another may have other columns
 		for _, r := range p.result.Rejected {
 			if b == nil {
-				b = change.NewBuilder(p.batch.Source, p.batch.Department, p.batch.Dataset, p.batch.Unit, p.batch.Columns())
+				b = change.NewBuilderLike(p.batch)
 				defer b.Release()
 			}
 			b.AppendFrom(changeAt(p.batch, r.Row), p.batch.Version(p.message.Sequence, r.Row))
@@ -144,7 +144,11 @@ func Requeue(ctx context.Context, b *bus.Bus, rows []warehouse.Waiting, drop str
 		if err != nil {
 			return 0, err
 		}
-		if last, err = publishRetry(ctx, b, again, drop); err != nil {
+		header := nats.Header{}
+		if given {
+			header.Set(bus.HeaderDrop, drop)
+		}
+		if last, err = publishAgain(ctx, b, again, header); err != nil {
 			return 0, err
 		}
 	}
@@ -153,7 +157,7 @@ func Requeue(ctx context.Context, b *bus.Bus, rows []warehouse.Waiting, drop str
 
 // choose is a batch with the given rows of another, each with the version that it first had.
 func choose(batch *change.Batch, rows []warehouse.Waiting) (*change.Batch, error) {
-	builder := change.NewBuilder(batch.Source, batch.Department, batch.Dataset, batch.Unit, batch.Columns())
+	builder := change.NewBuilderLike(batch)
 	defer builder.Release()
 	for _, r := range rows {
 		i, err := rowIn(batch, r)
@@ -165,7 +169,8 @@ func choose(batch *change.Batch, rows []warehouse.Waiting) (*change.Batch, error
 	return builder.Build(), nil
 }
 
-func publishRetry(ctx context.Context, b *bus.Bus, batch *change.Batch, drop string) (uint64, error) {
+// publishAgain sends changes that keep their versions.
+func publishAgain(ctx context.Context, b *bus.Bus, batch *change.Batch, header nats.Header) (uint64, error) {
 	defer batch.Record.Release()
 	w, err := b.ChangesWriter(ctx, b.RetrySubject(batch.Department, batch.Dataset))
 	if err != nil {
@@ -175,12 +180,8 @@ func publishRetry(ctx context.Context, b *bus.Bus, batch *change.Batch, drop str
 	if err != nil {
 		return 0, err
 	}
-	h := nats.Header{}
-	h.Set(bus.HeaderRows, strconv.Itoa(batch.Len()))
-	if drop != "" {
-		h.Set(bus.HeaderDrop, drop)
-	}
-	return w.Publish(ctx, h, data)
+	header.Set(bus.HeaderRows, strconv.Itoa(batch.Len()))
+	return w.Publish(ctx, header, data)
 }
 
 func bySequence(rows []warehouse.Waiting) [][]warehouse.Waiting {

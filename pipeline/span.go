@@ -155,6 +155,11 @@ func (p *part) mentions() []*normalise.Rows {
 // drops tells whether the message gives its rows up.
 func (p *part) drops() bool { return p.message.IsRetry() && p.message.Header.Get(bus.HeaderDrop) != "" }
 
+// replayed tells whether the message brings changes again that were not refused when they came first.
+func (p *part) replayed() bool {
+	return p.message.IsRetry() && p.message.Header.Get(bus.HeaderReplay) != ""
+}
+
 func (p *part) refuse(code, message string) {
 	p.result = &normalise.Result{}
 	for i := range p.batch.Len() {

@@ -213,6 +213,8 @@ func healthy() Status {
 			{Name: "social_security", Kind: "file", State: Degraded, LastChangeAt: &change, Problem: "2026-11-21.xlsx has no column 身份证号: add it to the headers of the contract or ask the owner."},
 			{Name: "service_hall", Kind: "file", State: Running, LastChangeAt: &change},
 		},
+		Drift: []DriftStatus{{Source: "service_hall", Dataset: "hall_cases", Column: "预约编号", Code: "drift_new_column", Reaction: "evolve", Since: change,
+			Message: "the column \"预约编号\" is new since 2026-11-21 and goes to no field; claim it in headers: of one, or list it under drift: accepted:"}},
 		Engines: []EngineStatus{{Name: "nats", State: Running}, {Name: "clickhouse", State: Running}, {Name: "disk", State: Running}},
 	}
 }

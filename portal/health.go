@@ -19,7 +19,7 @@ func (p *Portal) flow(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.Generation = generation
-	s.ByOwner, s.Identities, s.Sources, s.Engines = orEmpty(s.ByOwner), orEmpty(s.Identities), orEmpty(s.Sources), orEmpty(s.Engines)
+	s.ByOwner, s.Identities, s.Sources, s.Drift, s.Engines = orEmpty(s.ByOwner), orEmpty(s.Identities), orEmpty(s.Sources), orEmpty(s.Drift), orEmpty(s.Engines)
 	reply(w, r, s)
 }
 

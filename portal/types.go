@@ -73,6 +73,7 @@ type Status struct {
 	ByOwner               []OwnerStatus    `json:"by_owner" jsonschema:"description=Quarantined rows by who has to mend them"`
 	Identities            []IdentityStatus `json:"identities" jsonschema:"description=What is known of persons and organisations; as of the last half minute"`
 	Sources               []SourceStatus   `json:"sources"`
+	Drift                 []DriftStatus    `json:"drift" jsonschema:"description=Changes of the sources' columns that somebody should look at"`
 	Engines               []EngineStatus   `json:"engines"`
 	Generation            uint64           `json:"generation" jsonschema:"description=Changes with every completed load; set by the portal"`
 }
@@ -100,6 +101,17 @@ type SourceStatus struct {
 	State        string     `json:"state"`
 	LastChangeAt *time.Time `json:"last_change_at"`
 	Problem      string     `json:"problem,omitempty"`
+}
+
+// DriftStatus is a change of a source's columns.
+type DriftStatus struct {
+	Source   string    `json:"source"`
+	Dataset  string    `json:"dataset"`
+	Column   string    `json:"column"`
+	Code     string    `json:"code" jsonschema:"enum=drift_new_column,enum=drift_lost_column,enum=drift_changed_type"`
+	Reaction string    `json:"reaction" jsonschema:"enum=evolve,enum=freeze,enum=quarantine,description=What the dataset's contract asks for"`
+	Since    time.Time `json:"since"`
+	Message  string    `json:"message" jsonschema:"description=What happened and what to do; a sentence"`
 }
 
 // EngineStatus is the state of an engine or of the disk.

@@ -17,8 +17,9 @@ import (
 // connectors hold the sources' positions.
 
 const (
-	askLoad   = "load"
-	askStatus = "status"
+	askLoad      = "load"
+	askStatus    = "status"
+	askReconcile = "reconcile"
 )
 
 func controlSubject(division, ask string) string { return "control." + division + "." + ask }
@@ -52,7 +53,8 @@ func serveControl(n *node, h *health) (stop func(), err error) {
 			}
 			return l, err
 		},
-		askStatus: func([]byte) (any, error) { return h.Status(ctx) },
+		askStatus:    func([]byte) (any, error) { return h.Status(ctx) },
+		askReconcile: func(data []byte) (any, error) { return n.answerReconcile(ctx, data) },
 	}
 	var subscriptions []*nats.Subscription
 	stop = func() {
@@ -101,6 +103,11 @@ func (a *app) ask(ctx context.Context, s *setup, what string, request, result an
 		return err
 	}
 	defer e.stop()
+	return a.askOver(ctx, s, e, what, request, result)
+}
+
+// askOver sends a request to the node that serves the county on a bus.
+func (a *app) askOver(ctx context.Context, s *setup, e *engines, what string, request, result any) error {
 	data, err := json.Marshal(request)
 	if err != nil {
 		return err

@@ -109,12 +109,33 @@ func (h *health) Status(ctx context.Context) (portal.Status, error) {
 		}
 		st.Sources = append(st.Sources, line)
 	}
+	if err := h.drift(ctx, &st); err != nil {
+		return st, err
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.failed != nil {
 		st.State, st.Problem = portal.Failed, h.failed.Error()
 	}
 	return st, nil
+}
+
+// drift tells how the sources' columns have changed, as it stands on the bus: also while nothing is read.
+func (h *health) drift(ctx context.Context, st *portal.Status) error {
+	for _, source := range h.node.config.Sources {
+		for _, dataset := range source.Datasets {
+			shape, err := h.node.bus.Shape(ctx, dataset)
+			if err != nil {
+				return err
+			}
+			for _, d := range shape.Drift {
+				st.Drift = append(st.Drift, portal.DriftStatus{
+					Source: source.Name, Dataset: dataset, Column: d.Column, Code: d.Code, Reaction: d.Reaction, Since: d.Since, Message: ingest.DriftMessage(d),
+				})
+			}
+		}
+	}
+	return nil
 }
 
 // warehouse asks what was loaded and what waits; while ClickHouse is away the rest of the picture is still worth

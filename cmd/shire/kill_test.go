@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/canonical"
@@ -171,6 +173,28 @@ func streamBytes(t *testing.T, data, stream string) (n int64) {
 // record twice, so no range was taken in twice (I3). Nothing else may run on the data directory.
 func noRowTwice(t *testing.T, data string) {
 	t.Helper()
+	asLoader(t, data, func(conn driver.Conn) {
+		held := false
+		for _, table := range canonical.Tables {
+			var rows, distinct uint64
+			name := table.Database + "." + table.Name
+			if err := conn.QueryRow(t.Context(), "SELECT count(), uniqExact(dataset, record_id, version) FROM "+name).Scan(&rows, &distinct); err != nil {
+				t.Fatal(err)
+			}
+			held = held || rows > 0
+			if rows != distinct {
+				t.Errorf("%s holds %d rows, of which %d are copies", name, rows, rows-distinct)
+			}
+		}
+		if !held {
+			t.Error("the base tables are empty: this proved nothing")
+		}
+	})
+}
+
+// asLoader runs fn with a connection of the loading user to the ClickHouse of a data directory that nothing else uses.
+func asLoader(t *testing.T, data string, fn func(driver.Conn)) {
+	t.Helper()
 	o := embedded.Options{Dir: data, Version: layoutVersion, NATS: embedded.NATSOptions{Disabled: true}}
 	for _, u := range clickhouse.Access() {
 		if u.Name == clickhouse.Loader {
@@ -187,21 +211,7 @@ func noRowTwice(t *testing.T, data string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	held := false
-	for _, table := range canonical.Tables {
-		var rows, distinct uint64
-		name := table.Database + "." + table.Name
-		if err := conn.QueryRow(t.Context(), "SELECT count(), uniqExact(dataset, record_id, version) FROM "+name).Scan(&rows, &distinct); err != nil {
-			t.Fatal(err)
-		}
-		held = held || rows > 0
-		if rows != distinct {
-			t.Errorf("%s holds %d rows, of which %d are copies", name, rows, rows-distinct)
-		}
-	}
-	if !held {
-		t.Error("the base tables are empty: this proved nothing")
-	}
+	fn(conn)
 }
 
 // Only the ClickHouse child dies, again and again; the load goes on and ends well.

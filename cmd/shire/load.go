@@ -77,6 +77,13 @@ func (a *app) load(ctx context.Context, s *setup, names []string) error {
 		return err
 	}
 	defer e.stop()
+	lease, err := a.takeCounty(ctx, s, e)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, done := lease.During(ctx)
+	defer done()
 	n, err := a.assemble(ctx, s, e)
 	if err != nil {
 		return err

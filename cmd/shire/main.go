@@ -12,6 +12,10 @@ import (
 
 	// The kinds of connectors that this binary knows.
 	_ "github.com/shirecounty/shire/connectors/file"
+	_ "github.com/shirecounty/shire/connectors/mysql"
+	_ "github.com/shirecounty/shire/connectors/postgres"
+	_ "github.com/shirecounty/shire/connectors/query"
+	_ "github.com/shirecounty/shire/connectors/web"
 )
 
 // version is set by the Makefile.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline"
+	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/change"
 )
@@ -204,13 +205,28 @@ func (a *app) requeue(ctx context.Context, f warehouse.Filter, drop string) erro
 	return nil
 }
 
-// drainHere runs the flow in this process until a sequence is loaded.
+// drainHere runs the flow in this process until a sequence is loaded, or waits for the process that serves the county.
 func (a *app) drainHere(ctx context.Context, s *setup, e *engines, sequence uint64) error {
-	return a.withFlow(ctx, s, e, func(ctx context.Context, n *node) error { return n.flow.Drain(ctx, sequence) })
+	err := a.withFlow(ctx, s, e, func(ctx context.Context, n *node) error { return n.flow.Drain(ctx, sequence) })
+	if held := (&bus.HeldError{}); !errors.As(err, &held) {
+		return err
+	}
+	b, err := openBus(ctx, s, e)
+	if err != nil {
+		return err
+	}
+	return waitLoaded(ctx, b, sequence)
 }
 
 // withFlow runs the flow in this process while fn runs.
 func (a *app) withFlow(ctx context.Context, s *setup, e *engines, fn func(context.Context, *node) error) error {
+	lease, err := a.takeCounty(ctx, s, e)
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := lease.During(ctx)
+	defer cancel()
 	n, err := a.assemble(ctx, s, e)
 	if err != nil {
 		return err
@@ -219,7 +235,6 @@ func (a *app) withFlow(ctx context.Context, s *setup, e *engines, fn func(contex
 	if err := n.writeViews(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- n.flow.Run(ctx) }()
 	err = fn(ctx, n)

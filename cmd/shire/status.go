@@ -16,7 +16,7 @@ import (
 func (a *app) statusCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "status",
-		Short: "How the node is doing: lag, last load, quarantine, sources, engines",
+		Short: "How the node is doing: lag, last load, quarantine, sources, drift, engines",
 		Args:  exactly(0, "no arguments"),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context()) },
 	}
@@ -55,6 +55,9 @@ func (a *app) status(ctx context.Context) error {
 	}
 	for _, src := range st.Sources {
 		fmt.Fprintf(w, "source %s\t%s\t%s\n", src.Name, src.State, src.Problem)
+	}
+	for _, d := range st.Drift {
+		fmt.Fprintf(w, "drift of %s\t%s\t%s\n", d.Dataset, d.Reaction, d.Message)
 	}
 	for _, e := range st.Engines {
 		fmt.Fprintf(w, "engine %s\t%s\t%s\n", e.Name, e.State, e.Problem)

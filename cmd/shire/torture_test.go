@@ -5,11 +5,11 @@ import (
 	"database/sql"
 	"encoding/csv"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,11 +17,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	_ "github.com/go-sql-driver/mysql"
 	"github.com/goccy/go-yaml"
 	_ "github.com/jackc/pgx/v5/stdlib"
+	"github.com/nats-io/nats.go"
 
 	"github.com/shirecounty/shire/connectors/conformance"
+	"github.com/shirecounty/shire/pipeline/bus"
+	"github.com/shirecounty/shire/schemas/change"
 )
 
 // torture says how long and how hard. The seed is printed, and SHIRE_TEST_SEED repeats its schedule.
@@ -48,13 +52,20 @@ func TestTorture(t *testing.T) {
 		newDepartment(t, "p", "pgx", conformance.StartPostgres(t), plan.tables/2, random.Uint64()),
 		newDepartment(t, "m", "mysql", conformance.StartMariaDB(t), plan.tables/2, random.Uint64()),
 	}
-	wire := newWire(t, strings.TrimPrefix(externalNATS(t, nil), "nats://"))
+	busAddress := externalNATS(t, nil)
+	wire := newWire(t, strings.TrimPrefix(busAddress, "nats://"))
 	data := filepath.Join(t.TempDir(), "node")
 	file := tortureCounty(t, departments, wire.address())
 	begin := func() *process { return start(t, "up", "-c", file, "--data", data) }
 
 	p := begin()
 	p.WaitFor("Shire serves")
+	if plan.last < 5*time.Minute { // in a longer run there would be too many parts
+		p.Stop()
+		withoutMerges(t, data) // which would hide what was loaded twice
+		p = begin()
+		p.WaitFor("Shire serves")
+	}
 	ctx, rest := context.WithCancel(t.Context())
 	var writers sync.WaitGroup
 	for _, d := range departments {
@@ -67,6 +78,13 @@ func TestTorture(t *testing.T) {
 	for range plan.kills {
 		time.Sleep(time.Duration(random.Float64() * 2 * float64(plan.last) / float64(plan.kills)))
 		switch kind := random.IntN(10); {
+		case kind < 1: // the bus is out of reach for so long that connectors come to tell their servers what is safe
+			wire.hold(true)
+			time.Sleep(6 * time.Second)
+			p.Kill()
+			wire.hold(false)
+			done["NATS held, shire killed"]++
+			p = begin()
 		case kind < 3:
 			p.Kill()
 			done["shire killed"]++
@@ -117,7 +135,17 @@ func TestTorture(t *testing.T) {
 	}
 	p.Stop()
 	noRowTwice(t, data)
-	t.Logf("%d rows in %d tables are equal", len(want), plan.tables)
+	t.Logf("%d rows in %d tables are equal; %d changes on the bus, each once", len(want), plan.tables, saidOnce(t, busAddress))
+}
+
+// withoutMerges has the table of cases keep every row that was ever loaded. Nothing else may run on the data directory.
+func withoutMerges(t *testing.T, data string) {
+	t.Helper()
+	asLoader(t, data, func(conn driver.Conn) {
+		if err := conn.Exec(t.Context(), "ALTER TABLE store.cases MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1, parts_to_delay_insert = 100000, parts_to_throw_insert = 100000"); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 func lastLine(text string) string {
@@ -219,9 +247,13 @@ func (d *department) unique() string {
 	return fmt.Sprintf("值 %s %d", d.prefix, d.next)
 }
 
-// operate changes a record out of 40 that a table may have, so that keys come and go and come again.
+// operate changes a record of a table: half of the time one of few, so that keys come and go and come again; else one that
+// will hardly be written again, so that nothing hides what was lost.
 func (d *department) operate(tx *sql.Tx, random *rand.Rand) error {
 	table, id, value := fmt.Sprintf("%s%02d", d.prefix, random.IntN(d.tables)), fmt.Sprint(random.IntN(40)), d.unique()
+	if random.IntN(2) == 0 {
+		id = fmt.Sprint("c", random.IntN(20_000))
+	}
 	var query string
 	switch random.IntN(8) {
 	case 0:
@@ -325,6 +357,56 @@ func caseRows(t *testing.T, data string) map[string]string {
 	return out
 }
 
+// saidOnce proves that no change was said twice: every value was written once, so only a snapshot may repeat one. It returns
+// how many changes are on the bus.
+func saidOnce(t *testing.T, address string) (changes int) {
+	t.Helper()
+	nc, err := nats.Connect(address, nats.UserInfo("county", "nats-password"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	b, err := bus.Open(t.Context(), nc, bus.Options{County: "331099", Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := b.LastSequence(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := b.Read(t.Context(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	first := map[string]uint64{}
+	for at := uint64(0); at < last; {
+		msg, err := r.Next(t.Context(), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = msg.Sequence
+		batch, err := change.Decode(msg.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := slices.Index(batch.Columns(), "name")
+		for i := range batch.Len() {
+			changes++
+			if op := batch.Op(i); names < 0 || op != change.Create && op != change.Update {
+				continue
+			}
+			value := strings.Clone(batch.Values(names).Value(i))
+			if before, twice := first[value]; twice {
+				t.Errorf("%s of %s was said in message %d and in message %d", value, batch.Dataset, before, at)
+			}
+			first[value] = at
+		}
+		batch.Record.Release()
+	}
+	return changes
+}
+
 func differences(want, got map[string]string) (lines []string) {
 	for key, value := range want {
 		switch have, there := got[key]; {
@@ -393,10 +475,12 @@ func tortureCounty(t *testing.T, departments []*department, bus string) string {
 	return filepath.Join(dir, "county.yaml")
 }
 
-// wire carries connections to a server, and cuts them.
+// wire carries connections to a server; it can be cut, and held: then nothing comes through.
 type wire struct {
 	listener net.Listener
 	mu       sync.Mutex
+	free     *sync.Cond
+	held     bool
 	conns    map[net.Conn]bool
 }
 
@@ -407,7 +491,8 @@ func newWire(t *testing.T, to string) *wire {
 		t.Fatal(err)
 	}
 	w := &wire{listener: l, conns: map[net.Conn]bool{}}
-	t.Cleanup(func() { l.Close(); w.cut() })
+	w.free = sync.NewCond(&w.mu)
+	t.Cleanup(func() { l.Close(); w.hold(false); w.cut() })
 	go func() {
 		for {
 			near, err := l.Accept()
@@ -422,19 +507,39 @@ func newWire(t *testing.T, to string) *wire {
 			w.mu.Lock()
 			w.conns[near] = true
 			w.mu.Unlock()
-			carry := func(to, from net.Conn) {
-				io.Copy(to, from)
-				near.Close()
-				far.Close()
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				delete(w.conns, near)
-			}
-			go carry(near, far)
-			go carry(far, near)
+			go w.carry(near, far, near)
+			go w.carry(far, near, near)
 		}
 	}()
 	return w
+}
+
+// carry copies what comes from one end to the other, until one of them is closed.
+func (w *wire) carry(to, from, near net.Conn) {
+	defer to.Close()
+	defer from.Close()
+	buf := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buf)
+		w.mu.Lock()
+		for w.held {
+			w.free.Wait()
+		}
+		if err != nil {
+			delete(w.conns, near)
+		}
+		w.mu.Unlock()
+		if _, failed := to.Write(buf[:n]); failed != nil || err != nil {
+			return
+		}
+	}
+}
+
+func (w *wire) hold(held bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.held = held
+	w.free.Broadcast()
 }
 
 func (w *wire) address() string { return w.listener.Addr().String() }

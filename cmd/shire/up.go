@@ -39,11 +39,16 @@ func (a *app) upCommand() *cobra.Command {
 func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *node) error) error {
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
-	figures, desk, accesses := &lateFigures{}, &lateDesk{}, &lateAccesses{}
+	figures, desk, accesses, inboxes := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}
+	door, err := a.door(s, h.gate, inboxes)
+	if err != nil {
+		return err
+	}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: reviewers.In(a.data), Accesses: accesses, Models: h.models,
+		Push: door,
 	})
 	if err != nil {
 		return err
@@ -57,6 +62,17 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	defer e.stop()
+	lease, err := a.waitForCounty(ctx, s, e)
+	if err != nil && ctx.Err() != nil {
+		a.say("stopped")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer lease.Release()
+	ctx, cancel := lease.During(ctx)
+	defer cancel()
 	n, err := a.assemble(ctx, s, e)
 	if err != nil {
 		return err
@@ -68,7 +84,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if _, err := n.tellModels(ctx); err != nil {
 		return err
 	}
-	h.node, figures.Figures, desk.Desk, accesses.log = n, n.figures, n.desk, n.accesses
+	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus = n, n.figures, n.desk, n.accesses, n.bus
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
 			return err
@@ -79,7 +95,10 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	defer stopControl()
-	return a.runAll(ctx, n, h, p, "http://"+address.String(), beside)
+	if err := a.runAll(ctx, n, h, p, "http://"+address.String(), beside); err != nil {
+		return err
+	}
+	return lease.Err()
 }
 
 // drainTimeout bounds how long a stopping node goes on loading what is on the bus; the rest is loaded at the next start.

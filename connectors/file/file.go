@@ -227,7 +227,7 @@ func (r *run) read(ctx context.Context, f *drop) error {
 		}
 		resume = position{}
 	}
-	open := func() (*rows, error) { return r.open(f, in) }
+	open := func() (*rows, error) { return r.open(ctx, f, in) }
 	var n int64
 	if f.dataset.Delivery == contract.Snapshot {
 		n, err = r.deliverSnapshot(ctx, f, open, resume)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shirecounty/shire/connectors/conformance"
 	"github.com/shirecounty/shire/schemas/change"
 )
 
@@ -25,7 +26,7 @@ func FuzzFile(f *testing.F) {
 	}
 	dir := newFolder(f, "changes")
 	dir.with["max_record"] = "1KiB"
-	r := &run{Connector: dir.connector()}
+	r := &run{Connector: dir.connector(), out: conformance.NewBus()}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r.dir, r.told = t.TempDir(), map[string]bool{}
 		path := filepath.Join(r.dir, "a")
@@ -37,7 +38,7 @@ func FuzzFile(f *testing.F) {
 			t.Fatal(err)
 		}
 		d := &drop{name: "a", stamp: stamp{size: int64(len(text))}, dataset: r.Contracts["things"], hash: in.hash}
-		rs, err := r.open(d, in)
+		rs, err := r.open(t.Context(), d, in)
 		var no *refusal
 		if errors.As(err, &no) {
 			return

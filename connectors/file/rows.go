@@ -1,6 +1,7 @@
 package file
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -35,13 +36,13 @@ type rows struct {
 }
 
 // open opens the file and reads its header.
-func (r *run) open(f *drop, in *content) (*rows, error) {
+func (r *run) open(ctx context.Context, f *drop, in *content) (*rows, error) {
 	t, err := r.openTable(f, in)
 	if err != nil {
 		return nil, err
 	}
 	rs := &rows{table: t, drop: f}
-	if err := rs.header(r); err != nil {
+	if err := rs.header(ctx, r); err != nil {
 		t.close()
 		return nil, err
 	}
@@ -80,7 +81,7 @@ func (rs *rows) close() { rs.table.close() }
 
 // header reads the column names and finds the key's columns among them. No message shows the row itself: where a
 // file has no header, it is somebody's record (I7).
-func (rs *rows) header(r *run) error {
+func (rs *rows) header(ctx context.Context, r *run) error {
 	f := rs.drop
 	for {
 		err := rs.table.next(&rs.rec)
@@ -129,7 +130,11 @@ func (rs *rows) header(r *run) error {
 	if len(unclaimed) > 0 {
 		r.tell(f.dataset.Name, "", "unknown_column", fmt.Sprintf("no field of the contract claims the column %s (seen in %s); if it is a misspelt or new name, add it to headers: in the contract", strings.Join(unclaimed, ", "), f.name))
 	}
-	return nil
+	declared := make([]connectors.Column, len(rs.columns))
+	for i, name := range rs.columns {
+		declared[i].Name = name
+	}
+	return r.out.Shape(ctx, f.dataset.Name, declared)
 }
 
 func claims(d *contract.Dataset, column string) bool {

@@ -59,6 +59,7 @@ type Bus struct {
 	ledger  jetstream.Stream
 	links   jetstream.Stream
 	texts   jetstream.KeyValue
+	shapes  jetstream.KeyValue
 	inboxes sync.Map // *Inbox by department
 	id      string
 }
@@ -99,11 +100,17 @@ func Open(ctx context.Context, nc *nats.Conn, opt Options) (*Bus, error) {
 			return nil, err
 		}
 	}
-	b.texts, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: contracts, Description: "contracts by the hash of their text: what a recorded range was made with", Replicas: opt.Replicas,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("the bucket %s cannot be opened: %w", contracts, err)
+	for _, k := range []struct {
+		bucket      *jetstream.KeyValue
+		name, about string
+	}{
+		{&b.texts, contracts, "contracts by the hash of their text: what a recorded range was made with"},
+		{&b.shapes, shapes, "columns of the sources that were accepted, by dataset"},
+	} {
+		*k.bucket, err = js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: k.name, Description: k.about, Replicas: opt.Replicas})
+		if err != nil {
+			return nil, fmt.Errorf("the bucket %s cannot be opened: %w", k.name, err)
+		}
 	}
 	b.id = b.changes.CachedInfo().Config.Metadata["shire-bus"]
 	return b, nil

@@ -228,7 +228,7 @@ func (s *Source) run(ctx context.Context, follow bool) (changes uint64, err erro
 
 // connect makes the outlet, which resumes from what is on the bus, and runs the connector on it.
 func (s *Source) connect(ctx context.Context, follow bool) error {
-	out, err := newOutlet(ctx, s.bus, s.config.Name, s.datasets, s.limits, s.sent)
+	out, err := newOutlet(ctx, s.bus, s.config.Name, s.datasets, s.limits, s.sent, s.notify)
 	if err != nil {
 		return err
 	}

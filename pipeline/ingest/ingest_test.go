@@ -345,6 +345,9 @@ func TestFullBufferBlocksAndEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var appended atomic.Int64
 	s := source(t, b, Limits{Rows: 1, Bytes: 1 << 20, Linger: time.Hour}, func(ctx context.Context, _ connectors.Settings, out connectors.Outlet, _ bool) error {
+		if err := out.Shape(ctx, "a", []connectors.Column{{Name: "c"}}); err != nil { // else the first change waits to keep it
+			return err
+		}
 		wire.hold(true)
 		for i := 0; ; i++ {
 			if i == 2 { // one is being published, one waits in the queue: the next append blocks

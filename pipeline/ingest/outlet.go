@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type outlet struct {
 	limits Limits
 	lanes  map[string]*lane
 	onSent func(dataset string, rows int)
+	notify func(connectors.Event)
 }
 
 var _ connectors.Outlet = (*outlet)(nil)
@@ -42,6 +44,7 @@ type lane struct {
 	writer  *bus.Writer
 
 	mu      sync.Mutex // guards what follows
+	guard   *guard
 	builder *change.Builder
 	unit    string
 	since   time.Time // first row of the builder
@@ -54,8 +57,8 @@ type lane struct {
 	queue chan *change.Batch
 }
 
-func newOutlet(ctx context.Context, b *bus.Bus, source string, datasets []*contract.Dataset, limits Limits, onSent func(string, int)) (*outlet, error) {
-	o := &outlet{bus: b, source: source, limits: limits, lanes: map[string]*lane{}, onSent: onSent}
+func newOutlet(ctx context.Context, b *bus.Bus, source string, datasets []*contract.Dataset, limits Limits, onSent func(string, int), notify func(connectors.Event)) (*outlet, error) {
+	o := &outlet{bus: b, source: source, limits: limits, lanes: map[string]*lane{}, onSent: onSent, notify: notify}
 	for _, d := range datasets {
 		subject := b.ChangesSubject(d.Department, d.Name)
 		w, err := b.ChangesWriter(ctx, subject)
@@ -64,6 +67,9 @@ func newOutlet(ctx context.Context, b *bus.Bus, source string, datasets []*contr
 		}
 		l := &lane{subject: subject, writer: w, queue: make(chan *change.Batch, 1)}
 		l.idle = sync.NewCond(&l.mu)
+		if l.guard, err = o.newGuard(ctx, d); err != nil {
+			return nil, err
+		}
 		// I2: the position travels with the data; the newest message says where to go on.
 		sequence, header := w.Last()
 		l.safe, l.sent = change.Position(header.Get(bus.HeaderLast)), sequence
@@ -147,12 +153,22 @@ func (o *outlet) Append(ctx context.Context, dataset, unit string, columns []str
 	if l.err != nil {
 		return l.err
 	}
+	if c.Op != change.Delete && c.Op != change.Malformed { // which have no columns, or none of their own
+		if err := l.guarded(l.guard.carry(ctx, columns)); err != nil {
+			return err
+		}
+	}
+	if l.builder.Rows() > 0 && !slices.Equal(l.builder.Drift, l.guard.carried) {
+		l.send()
+	}
+	l.builder.Drift = l.guard.carried
 	if l.builder.Rows() > 0 && (unit != l.unit || !sameColumns(columns, l.builder.Columns()) || l.builder.Bytes()+l.builder.SizeOf(c) > o.limits.Bytes) {
 		l.send() // a message is as large as the limit allows, or holds one change
 	}
 	if unit != l.unit || !sameColumns(columns, l.builder.Columns()) {
 		old := l.builder
 		l.builder = change.NewBuilder(old.Source, old.Department, old.Dataset, unit, append([]string(nil), columns...))
+		l.builder.Drift = old.Drift
 		l.unit = unit
 		old.Release()
 	}
@@ -166,9 +182,25 @@ func (o *outlet) Append(ctx context.Context, dataset, unit string, columns []str
 	return l.err
 }
 
-// Shape takes every type: what the contract says of types is checked value by value.
-func (o *outlet) Shape(_ context.Context, dataset string, _ []connectors.Column) error {
-	_, err := o.lane(dataset)
+// Shape implements connectors.Outlet. Whether the values fit the contract's types is checked value by value.
+func (o *outlet) Shape(ctx context.Context, dataset string, columns []connectors.Column) error {
+	l, err := o.lane(dataset)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.guarded(l.guard.declare(ctx, columns))
+}
+
+// guarded lets no later call succeed after the bus failed; what the contract forbids leaves what was appended before to be
+// sent. l.mu is held.
+func (l *lane) guarded(err error) error {
+	var frozen *FrozenError
+	if err != nil && l.err == nil && !errors.As(err, &frozen) {
+		l.err = err
+		l.idle.Broadcast()
+	}
 	return err
 }
 

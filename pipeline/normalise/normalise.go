@@ -109,6 +109,7 @@ func (p *Plan) Apply(b *change.Batch, sequence uint64, arrived time.Time) *Resul
 	n := b.Len()
 	s := &state{plan: p, batch: b, n: n, arrived: arrived, bad: make([]bool, n), result: &Result{Noted: map[Note]int{}}}
 	s.takeApart()
+	s.drifted()
 	s.parse()
 	s.check()
 	s.covered = make([]bool, n)

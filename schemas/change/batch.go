@@ -2,6 +2,7 @@ package change
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -25,6 +26,7 @@ type Batch struct {
 	Unit       string   // what the rows were read from, for people: a file's name, a table
 	First      Position // of the first change
 	Last       Position // of the last change: where a connector resumes (I2)
+	Drift      []Drift  // how the columns differ from those that were accepted, where the contract does not just let that pass
 	Record     arrow.Record
 
 	ops     *array.Uint8
@@ -182,6 +184,12 @@ func Decode(message []byte) (*Batch, error) {
 		Source: get("source"), Dataset: get("dataset"), Department: get("department"), Unit: get("unit"),
 		First: Position(get("first")), Last: Position(get("last")), Record: rec,
 	}
+	if text := get("drift"); text != "" {
+		if err := json.Unmarshal([]byte(text), &b.Drift); err != nil {
+			rec.Release()
+			return nil, errors.New("decode a change batch: what it says of drift is damaged")
+		}
+	}
 	if err := b.bind(); err != nil {
 		rec.Release()
 		return nil, err
@@ -196,6 +204,7 @@ func Decode(message []byte) (*Batch, error) {
 // Builder packs changes that have the same columns into batches.
 type Builder struct {
 	Source, Dataset, Department, Unit string
+	Drift                             []Drift // of the batches that are built from now on
 
 	columns []string
 	fields  []arrow.Field
@@ -221,6 +230,13 @@ func NewBuilder(source, department, dataset, unit string, columns []string) *Bui
 		b.values = append(b.values, b.rb.Field(fixedColumns+i).(*array.StringBuilder))
 	}
 	return b
+}
+
+// NewBuilderLike starts a builder for some of a batch's changes: what is said of the batch goes with them.
+func NewBuilderLike(b *Batch) *Builder {
+	like := NewBuilder(b.Source, b.Department, b.Dataset, b.Unit, b.Columns())
+	like.Drift = b.Drift
+	return like
 }
 
 // Append adds one change. Values beyond its own count are NULL.
@@ -286,15 +302,22 @@ func (b *Builder) Last() Position    { return b.last }
 
 // Build takes what was appended as a batch and leaves the builder empty for the next.
 func (b *Builder) Build() *Batch {
-	meta := arrow.NewMetadata(
-		[]string{"source", "dataset", "department", "unit", "first", "last", "rows"},
-		[]string{b.Source, b.Dataset, b.Department, b.Unit, string(b.first), string(b.last), strconv.Itoa(b.rows)})
+	names := []string{"source", "dataset", "department", "unit", "first", "last", "rows"}
+	texts := []string{b.Source, b.Dataset, b.Department, b.Unit, string(b.first), string(b.last), strconv.Itoa(b.rows)}
+	if len(b.Drift) > 0 {
+		drift, err := json.Marshal(b.Drift)
+		if err != nil {
+			panic(err) // it holds nothing but texts
+		}
+		names, texts = append(names, "drift"), append(texts, string(drift))
+	}
+	meta := arrow.NewMetadata(names, texts)
 	bare := b.rb.NewRecord()
 	rec := array.NewRecord(arrow.NewSchema(b.fields, &meta), bare.Columns(), bare.NumRows())
 	bare.Release()
 	batch := &Batch{
 		Source: b.Source, Dataset: b.Dataset, Department: b.Department, Unit: b.Unit,
-		First: b.first, Last: b.last, Record: rec,
+		First: b.first, Last: b.last, Drift: b.Drift, Record: rec,
 	}
 	if err := batch.bind(); err != nil {
 		panic("change: the builder's own schema does not bind: " + err.Error()) // the schema is fixed above

@@ -28,6 +28,7 @@ type Dataset struct {
 	UpdateCycle string   `yaml:"update_cycle,omitempty" json:"update_cycle,omitempty" jsonschema:"enum=realtime,enum=daily,enum=weekly,enum=monthly,enum=yearly,enum=irregular"`
 	Sharing     Sharing  `yaml:"sharing" json:"sharing" jsonschema:"required"`
 	Zone        string   `yaml:"time_zone,omitempty" json:"time_zone,omitempty" jsonschema:"description=Time zone of times without an offset; the county's when absent"`
+	Drift       Drift    `yaml:"drift,omitempty" json:"drift,omitzero" jsonschema:"description=What is to be done when the source's columns change"`
 	Fields      []Field  `yaml:"fields" json:"fields" jsonschema:"required"`
 	Checks      []Check  `yaml:"checks,omitempty" json:"checks,omitempty"`
 	Emits       []Emit   `yaml:"emits" json:"emits" jsonschema:"required,description=What each row becomes in the county's model"`

@@ -76,6 +76,7 @@ func parse(file string, text []byte, zone string, own bool) (*Dataset, error) {
 	p := &prover{doc: doc, d: d, own: own}
 	p.zone(written)
 	p.dataset()
+	p.drift()
 	p.fields()
 	p.checks()
 	p.emits()

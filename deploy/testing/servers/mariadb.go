@@ -25,7 +25,7 @@ func StartMariaDB(arguments ...string) (*MariaDB, error) {
 	}
 	m := &MariaDB{s}
 	args := append([]string{
-		"--no-defaults", "--datadir=" + m.dir + "/data", "--socket=" + m.dir + "/s", "--bind-address=127.0.0.1", "--port=" + m.port(),
+		"--no-defaults", "--datadir=" + m.dir + "/data", "--socket=" + m.dir + "/s", "--tmpdir=" + m.dir, "--bind-address=127.0.0.1", "--port=" + m.port(),
 		"--server-id=1", "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL",
 		"--character-set-server=utf8mb4", "--max-allowed-packet=64M", "--innodb-flush-log-at-trx-commit=2", "--pid-file=" + m.dir + "/pid",
 	}, arguments...)

@@ -91,6 +91,7 @@ export interface Flow {
   quarantined: number;
   by_owner: { department: string; owner_zh: string; owner_en: string; rows: number }[];
   sources: { name: string; kind: string; state: string; last_change_at: string | null; problem?: string }[];
+  drift: { source: string; dataset: string; column: string; code: string; reaction: string; since: string; message: string }[];
   engines: { name: string; state: string; problem?: string }[];
   generation: number;
 }

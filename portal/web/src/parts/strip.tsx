@@ -7,6 +7,12 @@ import { useNow, type Pulse } from "../remote";
 const calm = new Set(["running"]);
 const broken = new Set(["failed", "stopped"]);
 
+/** What the node calls by a code, in the reader's language. */
+function word(format: Format, code: string): string {
+  const key = `flow.${code}`;
+  return isKey(key) ? format.t(key) : code;
+}
+
 export function stateName(format: Format, state: string): string {
   const key = `flow.${state}`;
   return format.t(isKey(key) ? key : "flow.unknown");
@@ -64,6 +70,7 @@ function summary(flow: Flow, format: Format): string | null {
   const sources = flow.sources.filter((s) => s.problem);
   if (engines.length > 0) return t("flow.enginesNeed", { names: names(engines) });
   if (sources.length > 0) return t("flow.sourcesNeed", { names: names(sources) });
+  if (flow.drift.length > 0) return t("flow.driftNeed", { names: names([...new Set(flow.drift.map((d) => d.dataset))].map((name) => ({ name }))) });
   return flow.problem ? t("flow.problemSee") : null;
 }
 
@@ -101,6 +108,22 @@ function Details({ flow, format, now }: { flow: Flow; format: Format; now: numbe
           </table>
         )}
       </div>
+      {flow.drift.length > 0 && (
+        <div class="wide">
+          <table>
+            <caption>{t("flow.drift")}</caption>
+            <thead><tr><th scope="col">{t("flow.dataset")}</th><th scope="col">{t("flow.column")}</th><th scope="col">{t("flow.change")}</th><th scope="col">{t("flow.since")}</th><th scope="col">{t("flow.reaction")}</th><th scope="col">{t("flow.problem")}</th></tr></thead>
+            <tbody>
+              {flow.drift.map((d) => (
+                <tr key={d.dataset + d.code + d.column}>
+                  <th scope="row">{d.dataset}</th><td>{d.column}</td><td>{word(format, d.code)}</td><td>{format.time(new Date(d.since))}</td>
+                  <td><i class={`dot dot-${d.reaction === "evolve" ? "good" : d.reaction === "freeze" ? "bad" : "wait"}`} />{word(format, d.reaction)}</td><td class="prose" lang="en">{d.message}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
       <div>
         <table>
           <caption>{t("flow.engines")}</caption>
