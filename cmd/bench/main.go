@@ -39,10 +39,14 @@ func choose(ctx context.Context) error {
 			return embedded.RunLocal(os.Args[2:]...)
 		case "changes":
 			return runChanges(ctx, os.Args[2])
+		case "capture":
+			if len(os.Args) == 4 {
+				return runLarge(ctx, os.Args[2], os.Args[3])
+			}
 		}
 	}
 	o := options{}
-	only := flag.String("only", "", "measure only these, with commas: "+strings.Join(parts, ", ")+"; identity is the last two. The rest of the report stays")
+	only := flag.String("only", "", "measure only these, with commas: "+strings.Join(parts, ", ")+"; identity is batch and changes. The rest of the report stays")
 	flag.IntVar(&o.rows, "rows", 1_000_000, "person records in each file")
 	flag.IntVar(&o.changes, "changes", 500_000, "small changes through the flow")
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs that are measured")
@@ -57,7 +61,7 @@ func choose(ctx context.Context) error {
 	}
 	for _, name := range o.only {
 		if !slices.Contains(parts, name) {
-			return fmt.Errorf("-only %s: there is %s, and identity for the last two", name, strings.Join(parts, ", "))
+			return fmt.Errorf("-only %s: there is %s, and identity for batch and changes", name, strings.Join(parts, ", "))
 		}
 	}
 	if o.rows < 1000 || o.changes < 1 || o.rounds < 1 || o.seconds < 1 {
@@ -67,7 +71,19 @@ func choose(ctx context.Context) error {
 }
 
 // parts are what can be measured alone.
-var parts = []string{"load", "stream", "batch", "changes"}
+var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability"}
+
+// figures are what a part measured, and what the report says of it.
+type figures interface{ section(options) section }
+
+var measures = map[string]func(context.Context, options, string) (figures, error){
+	"load": measure(measureLoad), "stream": measure(measureStream), "batch": measure(measureBatch), "changes": measure(measureChanges),
+	"capture": measure(measureCapture), "freshness": measure(measureFreshness), "durability": measure(measureDurability),
+}
+
+func measure[F figures](m func(context.Context, options, string) (F, error)) func(context.Context, options, string) (figures, error) {
+	return func(ctx context.Context, o options, dir string) (figures, error) { return m(ctx, o, dir) }
+}
 
 type options struct {
 	only                           []string
@@ -82,29 +98,11 @@ func run(ctx context.Context, o options) error {
 	}
 	defer os.RemoveAll(dir)
 	var all []section
-	if slices.Contains(o.only, "load") {
-		f, err := measureLoad(ctx, o, dir)
-		if err != nil {
-			return err
+	for _, name := range parts {
+		if !slices.Contains(o.only, name) {
+			continue
 		}
-		all = append(all, f.section(o))
-	}
-	if slices.Contains(o.only, "stream") {
-		f, err := measureStream(ctx, o, dir)
-		if err != nil {
-			return err
-		}
-		all = append(all, f.section(o))
-	}
-	if slices.Contains(o.only, "batch") {
-		f, err := measureBatch(ctx, o, dir)
-		if err != nil {
-			return err
-		}
-		all = append(all, f.section(o))
-	}
-	if slices.Contains(o.only, "changes") {
-		f, err := measureChanges(ctx, o, dir)
+		f, err := measures[name](ctx, o, dir)
 		if err != nil {
 			return err
 		}

@@ -17,13 +17,16 @@ type section struct {
 }
 
 // titles are all sections of the report, in its order.
-var titles = []string{titleLoad, titleStream, titleBatch, titleChanges}
+var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability}
 
 const (
-	titleLoad    = "One file into the warehouse"
-	titleStream  = "Small changes through the whole flow"
-	titleBatch   = "Who is who in a file"
-	titleChanges = "Who is who, change by change"
+	titleLoad       = "One file into the warehouse"
+	titleStream     = "Small changes through the whole flow"
+	titleBatch      = "Who is who in a file"
+	titleChanges    = "Who is who, change by change"
+	titleCapture    = "Changes out of a PostgreSQL"
+	titleFreshness  = "From commit to query"
+	titleDurability = "On the disk before it is acknowledged"
 )
 
 const preamble = `# Benchmarks

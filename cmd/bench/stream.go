@@ -76,23 +76,32 @@ func (s *stepper) Run(ctx context.Context, out connectors.Outlet, _ bool) error 
 	return out.Flush(ctx)
 }
 
-// stream is a whole flow with one connector of our own.
+// stream is a whole flow with one source.
 type stream struct {
-	engines *embedded.Engines
-	nc      *nats.Conn
-	js      jetstream.JetStream
-	bus     *bus.Bus
-	flow    *pipeline.Flow
-	source  *ingest.Source
-	stepper *stepper
+	engines   *embedded.Engines
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	bus       *bus.Bus
+	warehouse *warehouse.Warehouse
+	flow      *pipeline.Flow
+	source    *ingest.Source
+	stepper   *stepper
 }
 
 func measureStream(ctx context.Context, o options, dir string) (*streamFigures, error) {
-	s, stop, err := startStream(ctx, filepath.Join(dir, "stream"))
+	d, err := contract.Parse("steps.yaml", []byte(streamContract), "Asia/Shanghai")
+	if err != nil {
+		return nil, err
+	}
+	stepper := &stepper{}
+	connectors.Register("bench", func(connectors.Settings) (connectors.Connector, error) { return stepper, nil })
+	s, stop, err := startStream(ctx, filepath.Join(dir, "stream"), contract.Set{d.Name: d}, county.Source{Name: "bench", Kind: "bench", Datasets: []string{"steps"}},
+		columnar.Limits{Rows: 100_000, Bytes: 32 << 20, Age: time.Second})
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
+	s.stepper = stepper
 	f := &streamFigures{changes: o.changes}
 	for round := range o.rounds + 1 {
 		flow, err := s.measureFlow(ctx, round*o.changes, o.changes)
@@ -121,7 +130,8 @@ func measureStream(ctx context.Context, o options, dir string) (*streamFigures, 
 	return f, nil
 }
 
-func startStream(ctx context.Context, dir string) (*stream, func(), error) {
+// startStream starts a whole flow with one source.
+func startStream(ctx context.Context, dir string, set contract.Set, source county.Source, limits columnar.Limits) (*stream, func(), error) {
 	o := embedded.Options{Dir: dir, Version: "1.0.0", Log: slog.New(slog.DiscardHandler)}
 	for _, u := range clickhouse.Access() {
 		o.ClickHouse.Users = append(o.ClickHouse.Users, embedded.User{Name: u.Name, Password: "bench of " + u.Name, Readonly: u.Readonly, Settings: u.Settings, Grants: u.Grants})
@@ -130,7 +140,7 @@ func startStream(ctx context.Context, dir string) (*stream, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s := &stream{engines: engines, stepper: &stepper{}}
+	s := &stream{engines: engines}
 	flowCtx, cancel := context.WithCancel(ctx)
 	stop := func() {
 		cancel()
@@ -143,7 +153,7 @@ func startStream(ctx context.Context, dir string) (*stream, func(), error) {
 			fmt.Println("bench: the engines did not stop cleanly:", err)
 		}
 	}
-	if err := s.assemble(flowCtx, dir); err != nil {
+	if err := s.assemble(flowCtx, dir, set, source, limits); err != nil {
 		stop()
 		return nil, nil, err
 	}
@@ -155,7 +165,7 @@ func startStream(ctx context.Context, dir string) (*stream, func(), error) {
 	return s, stop, nil
 }
 
-func (s *stream) assemble(ctx context.Context, dir string) (err error) {
+func (s *stream) assemble(ctx context.Context, dir string, set contract.Set, source county.Source, limits columnar.Limits) (err error) {
 	log := slog.New(slog.DiscardHandler)
 	at := s.engines.NATS()
 	if s.nc, err = nats.Connect(at.URL, at.InProcess()...); err != nil {
@@ -172,11 +182,7 @@ func (s *stream) assemble(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	d, err := contract.Parse("steps.yaml", []byte(streamContract), "Asia/Shanghai")
-	if err != nil {
-		return err
-	}
-	set := contract.Set{d.Name: d}
+	s.warehouse = w
 	cal, err := calendar.Load(calendar.National())
 	if err != nil {
 		return err
@@ -191,11 +197,10 @@ func (s *stream) assemble(ctx context.Context, dir string) (err error) {
 	}
 	s.flow = pipeline.New(pipeline.Options{
 		Bus: s.bus, Warehouse: w, Contracts: set, Calendar: cal, Hasher: hasher, Resolver: resolver, Log: log,
-		Limits: columnar.Limits{Rows: 100_000, Bytes: 32 << 20, Age: time.Second},
+		Limits: limits,
 	})
-	connectors.Register("bench", func(connectors.Settings) (connectors.Connector, error) { return s.stepper, nil })
 	s.source, err = ingest.NewSource(ingest.Options{
-		Bus: s.bus, Config: county.Source{Name: "bench", Kind: "bench", Datasets: []string{"steps"}}, Contracts: set,
+		Bus: s.bus, Config: source, Contracts: set,
 		StateDir: filepath.Join(dir, "state"), Resolve: func(p string) string { return p }, Log: log,
 		Limits: ingest.Limits{Rows: 4096, Bytes: 1 << 20, Linger: 50 * time.Millisecond},
 	})
