@@ -62,6 +62,9 @@ type System interface {
 // Furnishing gives the connector what the platform gives it beside the settings that all have.
 type Furnishing interface{ Furnish(s *connectors.Settings) }
 
+// Nullless is a system that knows no NULL: what is NULL elsewhere is empty there.
+type Nullless interface{ Nullless() }
+
 // Further abilities of a System. A check that needs one the system has not must be declared in Skips.
 type (
 	// RollsBack can begin a transaction and take it back.
@@ -264,6 +267,9 @@ func (b *bench) differs() string {
 		w := b.want[id]
 		for column, value := range map[string]*string{"id": &w.ID, "name": w.Name, "note": w.Note} {
 			text := Null
+			if _, ok := b.system.(Nullless); ok {
+				text = ""
+			}
 			if value != nil {
 				text = *value
 			}

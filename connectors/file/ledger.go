@@ -49,7 +49,7 @@ type folded struct {
 	Sequence uint64          `json:"sequence"`
 	Position change.Position `json:"position,omitempty"` // of the message at Sequence
 	Last     finished        `json:"last"`
-	Partial  bool     `json:"partial,omitempty"` // rows of another file, not read to its end, came after the last
+	Partial  bool            `json:"partial,omitempty"` // rows of another file, not read to its end, came after the last
 }
 
 func openLedger(dir string) (*ledger, error) {

@@ -196,8 +196,8 @@ func (r *rig) lose(table, where string) {
 type table struct {
 	*rig
 	drift []change.Drift // of its columns, as the outlet finds it
-	mu   sync.Mutex
-	rows map[string][]string
+	mu    sync.Mutex
+	rows  map[string][]string
 }
 
 var _ connectors.Surveyor = (*table)(nil)
