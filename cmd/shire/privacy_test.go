@@ -239,7 +239,7 @@ func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
 	asked := 0
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
-			if strings.HasPrefix(path, reviewAPI) {
+			if strings.HasPrefix(path, reviewAPI) || path == pushAPI {
 				d.refused(t, ids, method, path, pair)
 				asked++
 				continue
@@ -287,13 +287,16 @@ func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
 	t.Logf("%d addresses", asked)
 }
 
-const reviewAPI = "/api/v1/review/"
+const (
+	reviewAPI = "/api/v1/review/"
+	pushAPI   = "/api/v1/push/{source}"
+)
 
-// refused asks the review without having signed in: it says nothing of the records that it is asked for, and nothing is
+// refused asks the review without having signed in, or sends without a signature: it says nothing of the records that it is asked for, and nothing is
 // decided. Whom it shows what is a matter of its own tests.
 func (d *demoNode) refused(t *testing.T, ids *identifiers, method, path string, pair []string) {
 	t.Helper()
-	at := strings.NewReplacer("{about}", "person", "{a}", pair[0], "{b}", pair[1]).Replace(path)
+	at := strings.NewReplacer("{source}", "civil_affairs", "{about}", "person", "{a}", pair[0], "{b}", pair[1]).Replace(path)
 	body := fmt.Sprintf(`{"about":"person","a":%q,"b":%q,"decision":"same","reason":"x","name":"nobody","password":"none"}`, pair[0], pair[1])
 	q, err := http.NewRequestWithContext(t.Context(), strings.ToUpper(method), d.portal+at, strings.NewReader(body))
 	if err != nil {
