@@ -10,6 +10,7 @@ import (
 
 // A department renames a column, adds one, and drops one: what the county sees of it, and how it goes on.
 func TestDrift(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	d := newDesk(t)
 	drift := func() string {

@@ -35,6 +35,7 @@ func waitingPairs(t *testing.T, data string) []review.Item {
 // People decide on the command line: what waits is listed and shown, a verdict holds, is explained, outlives a new model,
 // and is taken back. No running node is needed.
 func TestIdentityDesk(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	data, _ := peopled(t)
 	do := func(args ...string) result {
 		t.Helper()

@@ -11,6 +11,7 @@ import (
 // A machine that loses its power may lose the end of the bus, though it was acknowledged. Its newest block is cut by hand;
 // the sources send again what is gone, and nothing of it disappears behind what the warehouse had loaded.
 func TestBusLostItsEnd(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	county := demoCounty(t, 1000, 90)
 	u := loadUndisturbed(t, county, smallLoads)

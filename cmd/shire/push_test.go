@@ -67,6 +67,7 @@ func postEvent(t *testing.T, up *process, event string) string {
 // A department sends by webhook and as a NATS user. What was answered for is in the mart, once, though the platform was
 // killed right after the answer.
 func TestDepartmentSendsByItself(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	county, data := t.TempDir(), filepath.Join(t.TempDir(), "data")
 	if err := os.Mkdir(filepath.Join(county, "contracts"), 0o755); err != nil {

@@ -9,6 +9,7 @@ import (
 // What waits in quarantine is listed, shown, mended by a change of the contract, sent again, or given up for a reason
 // that is kept (I5).
 func TestQuarantineRoundTrip(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	d := newDesk(t)
 	d.write("drop/visits-1.csv", deskHeader+

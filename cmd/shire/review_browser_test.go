@@ -17,6 +17,7 @@ var served = regexp.MustCompile(`Shire serves \S+ at (http://\S+)`)
 // A reviewer decides on the portal of a real node, with the keyboard alone, in both languages; the verdict is in the mart,
 // the access before it in the log, and the command line beside the running node takes the verdict back.
 func TestReviewOfANode(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	data, file := peopled(t)
 	const reviewer = "李梅"
 	var added struct{ Password string }

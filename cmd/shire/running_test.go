@@ -12,6 +12,7 @@ import (
 
 // Beside a running platform, load, sql, status and quarantine work as without one; a second platform is refused.
 func TestBesideRunningPlatform(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	county := copyCounty(t, demoCounty(t, 2000, 180))
 	u := loadUndisturbed(t, county, nil)
@@ -83,6 +84,7 @@ func withoutVersions(list string) string {
 
 // SIGTERM in the middle of a load ends it with a sentence; the next load completes it.
 func TestStopLoad(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
 	data := filepath.Join(t.TempDir(), "data")
@@ -104,6 +106,7 @@ func TestStopLoad(t *testing.T) {
 
 // A platform that is killed while it loads leaves nothing in the way of the next one.
 func TestKillPlatform(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
 	data := filepath.Join(t.TempDir(), "data")
@@ -159,6 +162,7 @@ emits:
 
 // A running platform follows its drop folder: new files, corrected rows, and rows that a full file no longer has.
 func TestFollowDropFolder(t *testing.T) {
+	t.Parallel() // it waits more than it works
 	needEngine(t)
 	county := t.TempDir()
 	write := func(name, text string) {
