@@ -41,7 +41,7 @@ type dataset struct {
 
 // relation is a table as it now is.
 type relation struct {
-	table    tableSettings
+	table    connectors.Table
 	now      *table
 	nowKeyer *connectors.Keyer
 }

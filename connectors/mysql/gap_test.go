@@ -159,10 +159,10 @@ func TestServerThatIsHurt(t *testing.T) {
 		var n int
 		fmt.Sscanf(gtidNow(t, root), "0-1-%d", &n)
 		b.system.exec(t, "reset master")
-		for range n + 5 {
-			b.system.exec(t, "update busy set name = concat(name, '.') where id = 1")
+		for i := range n + 5 {
+			b.system.exec(t, "update busy set name = ? where id = 1", fmt.Sprint("anew ", i))
 		}
-		if err := b.run(t); err == nil || b.told("binlog_gap") == 0 {
+		if err := b.run(t); err == nil || b.told("binlog_gap") == 0 || !strings.Contains(err.Error(), "the binlog has a gap") {
 			t.Errorf("told %v, ended with %v", b.problems(), err)
 		}
 	})

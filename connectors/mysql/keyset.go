@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/shirecounty/shire/connectors"
 	"github.com/shirecounty/shire/schemas/change"
 )
 
@@ -25,7 +26,7 @@ type scan struct {
 }
 
 // scan asks by a prepared statement: its answers come in binary form, in which floating numbers lose nothing.
-func (v *server) scan(ctx context.Context, of tableSettings, t *table, rest string) (*scan, error) {
+func (v *server) scan(ctx context.Context, of connectors.Table, t *table, rest string) (*scan, error) {
 	var names []string
 	for _, c := range t.columns {
 		names = append(names, quote(c.name))

@@ -85,7 +85,7 @@ func (r *run) fulfil(ctx context.Context, o *order) error {
 
 // Survey implements connectors.Surveyor.
 func (c *Connector) Survey(ctx context.Context, dataset string, keys []string, fn func(columns []string, c change.Change) error) (err error) {
-	at := slices.IndexFunc(c.settings.Tables, func(t tableSettings) bool { return t.Dataset == dataset })
+	at := slices.IndexFunc(c.settings.Tables, func(t connectors.Table) bool { return t.Dataset == dataset })
 	if at < 0 {
 		return fmt.Errorf("source %s has no dataset %s", c.Source.Name, dataset)
 	}

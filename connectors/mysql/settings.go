@@ -1,18 +1,11 @@
 package mysql
 
 import (
-	"fmt"
 	"hash/fnv"
-	"net"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/shirecounty/shire/connectors"
-	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
-	"github.com/shirecounty/shire/schemas/document"
 )
 
 // settings is what stands under with: of a source of kind mysql.
@@ -36,23 +29,12 @@ type settings struct {
 	TLS      string
 	CA       string
 	ServerID int
-	Tables   []tableSettings
+	Tables   []connectors.Table
 	Chunk    int
 	OnGap    string
 }
 
-type tableSettings struct {
-	Schema, Name string
-	Dataset      string
-	Label        string
-}
-
-func (t tableSettings) String() string { return t.Schema + "." + t.Name }
-
-var (
-	settingKeys = []string{"address", "user", "password", "tls", "ca", "server_id", "tables", "chunk_rows", "on_gap"}
-	tableKeys   = []string{"table", "dataset", "snapshot"}
-)
+var settingKeys = []string{"address", "user", "password", "tls", "ca", "server_id", "tables", "chunk_rows", "on_gap"}
 
 const (
 	defaultPort = "3306"
@@ -64,13 +46,11 @@ const (
 func decodeSettings(from connectors.Settings) (settings, error) {
 	with := from.Source.With
 	d := connectors.NewDecoder(from)
-	s := settings{TLS: "prefer", Chunk: 5000, OnGap: stop, ServerID: defaultServerID(from.Source.Name)}
+	s := settings{Chunk: 5000, OnGap: stop, ServerID: defaultServerID(from.Source.Name)}
 	d.Known("with", with, settingKeys)
 	d.Text("with", with, "address", &s.Address)
 	d.Text("with", with, "user", &s.User)
 	d.Secret("with", with, "password", &s.Password)
-	d.Choice("with", with, "tls", &s.TLS, "disable", "prefer", "require", "verify-ca", "verify-full")
-	d.Text("with", with, "ca", &s.CA)
 	d.Int("with", with, "server_id", &s.ServerID, 1, 1<<32-2)
 	d.Int("with", with, "chunk_rows", &s.Chunk, 1, 1_000_000)
 	d.Choice("with", with, "on_gap", &s.OnGap, stop, snapshot)
@@ -80,74 +60,20 @@ func decodeSettings(from connectors.Settings) (settings, error) {
 		}
 	}
 	if s.Address != "" {
-		normal, ok := hostPort(s.Address)
+		normal, ok := connectors.HostPort(s.Address, defaultPort)
 		if !ok {
 			d.Fail("with.address", "write HOST:PORT", "%q is not an address", s.Address)
 		}
 		s.Address = normal
 	}
-	if s.CA != "" {
-		s.CA = from.Resolve(s.CA)
-		if _, err := os.Stat(s.CA); err != nil {
-			d.Fail("with.ca", "name a PEM file that can be read", "%s cannot be read", s.CA)
-		}
-		if s.TLS != "verify-ca" && s.TLS != "verify-full" {
-			d.Fail("with.tls", "write verify-full", "%s does not look at the authority in ca", s.TLS)
-		}
-	}
-	s.Tables = decodeTables(d, with, from.Contracts)
+	s.TLS = connectors.UsualTLS(s.Address)
+	d.Choice("with", with, "tls", &s.TLS, "disable", "prefer", "require", "verify-ca", "verify-full")
+	d.Authority(with, s.TLS, &s.CA)
+	s.Tables = d.Tables(with, from.Contracts, "{table: health.residents, dataset: residents}", "write DATABASE.TABLE", func(name string) (string, string, bool) {
+		database, table, ok := strings.Cut(name, ".")
+		return database, table, ok && database != "" && table != ""
+	})
 	return s, d.Err()
-}
-
-func decodeTables(d *connectors.Decoder, with map[string]any, contracts contract.Set) (tables []tableSettings) {
-	for i, m := range d.Maps("with", with, "tables", "{table: health.residents, dataset: residents}") {
-		path := fmt.Sprintf("with.tables[%d]", i)
-		var t tableSettings
-		var name string
-		d.Known(path, m, tableKeys)
-		d.Text(path, m, "table", &name)
-		d.Text(path, m, "dataset", &t.Dataset)
-		if v, there := m["snapshot"]; there {
-			t.Label = fmt.Sprint(v)
-		}
-		var ok bool
-		if t.Schema, t.Name, ok = strings.Cut(name, "."); !ok || t.Schema == "" || t.Name == "" {
-			d.Fail(path+".table", "write DATABASE.TABLE", "%q is not the name of a table", name)
-		}
-		if contracts[t.Dataset] == nil {
-			d.Fail(path+".dataset", document.DidYouMean(t.Dataset, contracts.Names()), "%q is not in the datasets: of this source", t.Dataset)
-		}
-		for _, other := range tables {
-			if other.Dataset == t.Dataset {
-				d.Fail(path+".dataset", "give each dataset one table", "%s has a table already", t.Dataset)
-			}
-			if other.Schema == t.Schema && other.Name == t.Name {
-				d.Fail(path+".table", "give each table one dataset", "%s has a dataset already", name)
-			}
-		}
-		tables = append(tables, t)
-	}
-	if d.Err() == nil {
-		for _, name := range contracts.Names() {
-			if !slices.ContainsFunc(tables, func(t tableSettings) bool { return t.Dataset == name }) {
-				d.Fail("with.tables", fmt.Sprintf("add {table: ..., dataset: %s}, or take it out of datasets:", name), "has no table for dataset %s", name)
-			}
-		}
-	}
-	return tables
-}
-
-// hostPort completes an address with the usual port.
-func hostPort(address string) (string, bool) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		host, port, err = net.SplitHostPort(address + ":" + defaultPort)
-	}
-	n, bad := strconv.Atoi(port)
-	if err != nil || bad != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /@?#,()") {
-		return address, false
-	}
-	return net.JoinHostPort(host, port), true
 }
 
 // defaultServerID is an even number from 2^31 on, where people seldom number their servers.

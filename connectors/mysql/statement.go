@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/encoding/simplifiedchinese"
+
+	"github.com/shirecounty/shire/connectors"
 )
 
 // effect is what a statement that stands in the binlog as text does to a table.
@@ -18,7 +20,7 @@ const (
 )
 
 // effectOf tells what a statement does to a table. When in doubt it does more: the worst that follows is a snapshot.
-func effectOf(statement, schema string, of tableSettings) effect {
+func effectOf(statement, schema string, of connectors.Table) effect {
 	most := nothing
 	for _, reading := range readings(statement) {
 		most = max(most, effectOfWords(words(reading), schema, of))
@@ -113,7 +115,7 @@ func isNameByte(c byte) bool {
 	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
-func effectOfWords(w []word, schema string, of tableSettings) effect {
+func effectOfWords(w []word, schema string, of connectors.Table) effect {
 	if len(w) == 0 {
 		return nothing
 	}
@@ -191,7 +193,7 @@ func first(w []word) []word {
 }
 
 // mentions tells whether the table is named. Names are compared without regard to case: servers differ in that.
-func mentions(w []word, schema string, of tableSettings) bool {
+func mentions(w []word, schema string, of connectors.Table) bool {
 	for i, x := range w {
 		if !strings.EqualFold(x.text, of.Name) {
 			continue

@@ -66,6 +66,80 @@ func TestTransactionsThatAreTakenBack(t *testing.T) {
 	}
 }
 
+// What was noted as safe is safe: the process dies right after a note, with changes that were not sent.
+func TestNotesAreOfWhatIsSafe(t *testing.T) {
+	for budget := range 6 {
+		b := pair(t, sharedServer(t))
+		b.load(t)
+		for i := range 3 {
+			b.system.exec(t, "update busy set name = ? where id = ?", fmt.Sprint("later ", i), 1+i)
+		}
+		b.Restart()
+		b.PackRows, b.Budget = 100, budget
+		c := b.connector(t)
+		c.safeEvery = 0
+		if err := c.Run(t.Context(), b, false); err != nil && !errors.Is(err, conformance.ErrKilled) {
+			t.Fatal(err)
+		}
+		b.Restart()
+		b.load(t)
+		if d := b.differs(t, 0); d != "" {
+			t.Errorf("killed after %d calls: %s", budget, d)
+		}
+	}
+}
+
+// A transaction can stand in the binlog, and be sent, before the tables show it: here it waits for a replica that is none.
+func TestTheTablesMayLagBehindTheBinlog(t *testing.T) {
+	for _, follow := range []bool{false, true} {
+		b := pair(t, sharedServer(t))
+		stop := func() {}
+		if follow {
+			b.load(t)
+		}
+		b.system.exec(t, "set global rpl_semi_sync_master_wait_point = AFTER_SYNC; set global rpl_semi_sync_master_timeout = 1500; set global rpl_semi_sync_master_wait_no_slave = on; set global rpl_semi_sync_master_enabled = on")
+		before := gtidNow(t, b.system.db)
+		written := make(chan error, 1)
+		go func() {
+			_, err := b.system.db.Exec("update busy set name = 'not to be seen yet' where id = 1")
+			written <- err
+		}()
+		var name string
+		for deadline := time.Now().Add(30 * time.Second); ; {
+			var file, rest string
+			var end int64
+			if err := b.system.db.QueryRow("show master status").Scan(&file, &end, &rest, &rest); err != nil {
+				t.Fatal(err)
+			}
+			var at string
+			if err := b.system.db.QueryRow(fmt.Sprintf("select binlog_gtid_pos('%s', %d), (select name from busy where id = 1)", file, end)).Scan(&at, &name); err != nil {
+				t.Fatal(err)
+			}
+			if at != before {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the transaction does not come")
+			}
+		}
+		if name != "first 1" {
+			t.Skip("this server shows the transaction at once")
+		}
+		if follow {
+			b.label(0, "again")
+			_, stop = b.follow(t)
+		} else {
+			b.load(t)
+		}
+		b.system.exec(t, "set global rpl_semi_sync_master_enabled = off")
+		if err := <-written; err != nil {
+			t.Fatal(err)
+		}
+		b.settled(t)
+		stop()
+	}
+}
+
 // The binlog holds the rows of an XA transaction where it was prepared; they come to be much later, or never.
 func TestXA(t *testing.T) {
 	for _, size := range []int{1, 5000} { // kept in memory, and read again

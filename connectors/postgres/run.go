@@ -49,7 +49,7 @@ type run struct {
 
 // feed is a table and its dataset.
 type feed struct {
-	tableSettings
+	connectors.Table
 	dataset *contract.Dataset
 	unit    string // schema.table
 
@@ -89,7 +89,7 @@ func (f *feed) load(s *state) {
 // resume finds where each dataset stands (I2).
 func (r *run) resume(ctx context.Context) error {
 	for _, t := range r.settings.Tables {
-		f := &feed{tableSettings: t, dataset: r.Contracts[t.Dataset], unit: t.Schema + "." + t.Name}
+		f := &feed{Table: t, dataset: r.Contracts[t.Dataset], unit: t.Schema + "." + t.Name}
 		var err error
 		if f.last, err = r.out.Resume(ctx, t.Dataset); err != nil {
 			return fmt.Errorf("dataset %s: find where to resume: %w", t.Dataset, err)

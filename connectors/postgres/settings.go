@@ -3,17 +3,11 @@ package postgres
 import (
 	"fmt"
 	"hash/fnv"
-	"net"
-	"os"
 	"regexp"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/shirecounty/shire/connectors"
-	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
-	"github.com/shirecounty/shire/schemas/document"
 )
 
 // settings is what stands under with: of a source of kind postgres.
@@ -40,7 +34,7 @@ type settings struct {
 	Password    county.Secret
 	TLS         string
 	CA          string
-	Tables      []tableSettings
+	Tables      []connectors.Table
 	Slot        string
 	Publication string
 	ChunkRows   int
@@ -48,16 +42,7 @@ type settings struct {
 	OnGap       string
 }
 
-type tableSettings struct {
-	Schema, Name string
-	Dataset      string
-	Label        string
-}
-
-var (
-	settingKeys = []string{"address", "database", "user", "password", "tls", "ca", "tables", "slot", "publication", "chunk_rows", "max_slot_lag", "on_gap"}
-	tableKeys   = []string{"table", "dataset", "snapshot"}
-)
+var settingKeys = []string{"address", "database", "user", "password", "tls", "ca", "tables", "slot", "publication", "chunk_rows", "max_slot_lag", "on_gap"}
 
 const defaultPort = "5432"
 
@@ -68,14 +53,12 @@ var namePattern = regexp.MustCompile(`^[a-z0-9_]{1,63}$`)
 func decodeSettings(from connectors.Settings) (settings, error) {
 	with := from.Source.With
 	d := connectors.NewDecoder(from)
-	s := settings{TLS: "prefer", ChunkRows: 10_000, MaxSlotLag: 4 << 30, OnGap: "stop", Slot: defaultSlot(from.Source.Name)}
+	s := settings{ChunkRows: 10_000, MaxSlotLag: 4 << 30, OnGap: "stop", Slot: defaultSlot(from.Source.Name)}
 	d.Known("with", with, settingKeys)
 	d.Texts("with", with, "address", &s.Addresses)
 	d.Text("with", with, "database", &s.Database)
 	d.Text("with", with, "user", &s.User)
 	d.Secret("with", with, "password", &s.Password)
-	d.Choice("with", with, "tls", &s.TLS, "disable", "prefer", "require", "verify-ca", "verify-full")
-	d.Text("with", with, "ca", &s.CA)
 	d.Text("with", with, "slot", &s.Slot)
 	s.Publication = s.Slot
 	d.Text("with", with, "publication", &s.Publication)
@@ -90,80 +73,22 @@ func decodeSettings(from connectors.Settings) (settings, error) {
 		}
 	}
 	for i, a := range s.Addresses {
-		normal, ok := hostPort(a)
+		normal, ok := connectors.HostPort(a, defaultPort)
 		if !ok {
 			d.Fail("with.address", "write HOST:PORT", "%q is not an address", a)
 		}
 		s.Addresses[i] = normal
 	}
+	s.TLS = connectors.UsualTLS(s.Addresses...)
+	d.Choice("with", with, "tls", &s.TLS, "disable", "prefer", "require", "verify-ca", "verify-full")
+	d.Authority(with, s.TLS, &s.CA)
 	for _, name := range []struct{ key, value string }{{"slot", s.Slot}, {"publication", s.Publication}} {
 		if !namePattern.MatchString(name.value) {
 			d.Fail("with."+name.key, "use lower-case letters, digits and _, at most 63", "%q cannot be used", name.value)
 		}
 	}
-	if s.CA != "" {
-		s.CA = from.Resolve(s.CA)
-		if _, err := os.Stat(s.CA); err != nil {
-			d.Fail("with.ca", "name a PEM file that can be read", "%s cannot be read", s.CA)
-		}
-		if s.TLS == "disable" || s.TLS == "prefer" {
-			d.Fail("with.tls", "write verify-full", "%s does not look at the authority in ca", s.TLS)
-		}
-	}
-	s.Tables = decodeTables(d, with, from.Contracts)
+	s.Tables = d.Tables(with, from.Contracts, "{table: public.residents, dataset: residents}", `write SCHEMA.TABLE, with "" around a name that has a dot in it`, splitName)
 	return s, d.Err()
-}
-
-func decodeTables(d *connectors.Decoder, with map[string]any, contracts contract.Set) (tables []tableSettings) {
-	const example = "{table: public.residents, dataset: residents}"
-	for i, m := range d.Maps("with", with, "tables", example) {
-		path := fmt.Sprintf("with.tables[%d]", i)
-		var t tableSettings
-		var name string
-		d.Known(path, m, tableKeys)
-		d.Text(path, m, "table", &name)
-		d.Text(path, m, "dataset", &t.Dataset)
-		if v, there := m["snapshot"]; there {
-			t.Label = fmt.Sprint(v)
-		}
-		var ok bool
-		if t.Schema, t.Name, ok = splitName(name); !ok {
-			d.Fail(path+".table", `write SCHEMA.TABLE, with "" around a name that has a dot in it`, "%q is not the name of a table", name)
-		}
-		if contracts[t.Dataset] == nil {
-			d.Fail(path+".dataset", document.DidYouMean(t.Dataset, contracts.Names()), "%q is not in the datasets: of this source", t.Dataset)
-		}
-		for _, other := range tables {
-			if other.Dataset == t.Dataset {
-				d.Fail(path+".dataset", "give each dataset one table", "%s has a table already", t.Dataset)
-			}
-			if other.Schema == t.Schema && other.Name == t.Name {
-				d.Fail(path+".table", "give each table one dataset", "%s has a dataset already", name)
-			}
-		}
-		tables = append(tables, t)
-	}
-	if d.Err() == nil {
-		for _, name := range contracts.Names() {
-			if !slices.ContainsFunc(tables, func(t tableSettings) bool { return t.Dataset == name }) {
-				d.Fail("with.tables", fmt.Sprintf("add {table: ..., dataset: %s}, or take it out of datasets:", name), "has no table for dataset %s", name)
-			}
-		}
-	}
-	return tables
-}
-
-// hostPort completes an address with the usual port.
-func hostPort(address string) (string, bool) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		host, port, err = net.SplitHostPort(address + ":" + defaultPort)
-	}
-	n, bad := strconv.Atoi(port)
-	if err != nil || bad != nil || n < 1 || n > 65535 || host == "" || strings.ContainsAny(host, " /@?#,") {
-		return address, false
-	}
-	return net.JoinHostPort(host, port), true
 }
 
 // splitName takes schema.table apart; names in quotes may hold dots.

@@ -42,7 +42,7 @@ func (c *Connector) Survey(ctx context.Context, dataset string, keys []string, f
 func (c *Connector) feedOf(dataset string) (*feed, error) {
 	for _, t := range c.settings.Tables {
 		if t.Dataset == dataset {
-			return &feed{tableSettings: t, dataset: c.Contracts[dataset], unit: t.Schema + "." + t.Name}, nil
+			return &feed{Table: t, dataset: c.Contracts[dataset], unit: t.Schema + "." + t.Name}, nil
 		}
 	}
 	return nil, fmt.Errorf("source %s has no dataset %s", c.Source.Name, dataset)

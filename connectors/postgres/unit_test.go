@@ -154,7 +154,7 @@ func TestSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.Addresses[0] != "db:5432" || s.Tables[0] != (tableSettings{"My.Schema", "Names", "residents", "2026"}) || !strings.HasPrefix(s.Slot, "shire_civil_affairs_") || s.Publication != s.Slot {
+	if s.Addresses[0] != "db:5432" || s.Tables[0] != (connectors.Table{Schema: "My.Schema", Name: "Names", Dataset: "residents", Label: "2026"}) || !strings.HasPrefix(s.Slot, "shire_civil_affairs_") || s.Publication != s.Slot {
 		t.Errorf("%+v", s)
 	}
 	for _, c := range []struct {
