@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,23 +26,7 @@ func TestBusLostItsEnd(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			data := filepath.Join(t.TempDir(), "node")
 			shire(t, "load", "-c", file, "--data", data).ok(t)
-			blocks, err := filepath.Glob(filepath.Join(data, "nats", "jetstream", "*", "streams", "CHANGES", "msgs", "*.blk"))
-			if err != nil || len(blocks) == 0 {
-				t.Fatal("no block of the stream was found", err)
-			}
-			newest := slices.MaxFunc(blocks, func(a, b string) int { return len(a) - len(b) + strings.Compare(a, b) })
-			info, err := os.Stat(newest)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Truncate(newest, int64(c.keep*float64(info.Size()))); err != nil {
-				t.Fatal(err)
-			}
-			if !c.index {
-				if err := os.Remove(filepath.Join(filepath.Dir(newest), "index.db")); err != nil {
-					t.Fatal(err)
-				}
-			}
+			loseBus(t, data, c.keep, c.index)
 			r := shire(t, "load", "-c", file, "--data", data).ok(t)
 			if !strings.Contains(r.Stderr, "the bus has lost messages that it had acknowledged") {
 				t.Errorf("nothing was said of it: %v", r)
@@ -58,5 +43,57 @@ func TestBusLostItsEnd(t *testing.T) {
 				t.Errorf("a second load did %+v", again)
 			}
 		})
+	}
+}
+
+// loseBus cuts the newest block of the stream of changes, as a machine that loses its power may.
+func loseBus(t *testing.T, data string, keep float64, index bool) {
+	t.Helper()
+	blocks, err := filepath.Glob(filepath.Join(data, "nats", "jetstream", "*", "streams", "CHANGES", "msgs", "*.blk"))
+	if err != nil || len(blocks) == 0 {
+		t.Fatal("no block of the stream was found", err)
+	}
+	newest := slices.MaxFunc(blocks, func(a, b string) int { return len(a) - len(b) + strings.Compare(a, b) })
+	info, err := os.Stat(newest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(newest, int64(keep*float64(info.Size()))); err != nil {
+		t.Fatal(err)
+	}
+	if index {
+		return
+	}
+	if err := os.Remove(filepath.Join(filepath.Dir(newest), "index.db")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A PostgreSQL has thrown away what it was told is safe. What a power failure then takes from the bus and from the
+// warehouse is in the department's tables still: reconcile finds it and repairs.
+func TestReconcileAfterPowerFailure(t *testing.T) {
+	d := newDatabase(t, 500)
+	shire(t, "load", "-c", d.file, "--data", d.data).ok(t)
+	d.exec(fmt.Sprintf(`UPDATE calls SET category = '%[1]s later' WHERE number LIKE 'N1%%';
+		INSERT INTO calls SELECT 'X' || i, '%[1]s', '2026-03-02 10:00' FROM generate_series(1, 40) i;
+		DELETE FROM calls WHERE number LIKE 'N4%%'`, d.certainWords))
+	shire(t, "load", "-c", d.file, "--data", d.data).ok(t)
+	if got := d.reconcile(exitOK); !got.Equal {
+		t.Fatalf("before anything is lost: %+v", got)
+	}
+
+	loseBus(t, d.data, .97, false) // the last message
+	d.damage("ALTER TABLE store.incidents DELETE WHERE incident_number LIKE 'X%' OR incident_number LIKE 'N1%' SETTINGS mutations_sync = 2")
+	if r := shire(t, "load", "-c", d.file, "--data", d.data); !strings.Contains(r.Stderr, "the bus has lost messages that it had acknowledged") {
+		t.Errorf("nothing was said of it: %v", r)
+	}
+	if got := d.reconcile(exitFailed); got.Equal || got.Missing == 0 {
+		t.Errorf("what was lost is not found: %+v", got)
+	}
+	if got := d.reconcile(exitOK, "--repair"); !got.Equal || got.Repaired == 0 {
+		t.Errorf("after the repair: %+v", got)
+	}
+	if got := d.reconcile(exitOK); !got.Equal {
+		t.Errorf("at last: %+v", got)
 	}
 }

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	driver.SetLogger(quiet{}) // servers that are killed are no news
 	flag.Parse()
 	if flag.Lookup("rapid.checks").Value.String() == flag.Lookup("rapid.checks").DefValue {
-		flag.Set("rapid.checks", "12") // each of them makes a dozen connections
+		flag.Set("rapid.checks", "8") // each of them makes a dozen connections
 	}
 	code := m.Run()
 	if shared.owner != nil {
