@@ -40,8 +40,8 @@ func choose(ctx context.Context) error {
 		case "changes":
 			return runChanges(ctx, os.Args[2])
 		case "capture":
-			if len(os.Args) == 4 {
-				return runLarge(ctx, os.Args[2], os.Args[3])
+			if len(os.Args) == 5 {
+				return runLarge(ctx, os.Args[2], os.Args[3], os.Args[4])
 			}
 		}
 	}
