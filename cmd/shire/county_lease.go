@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/shirecounty/shire/pipeline/bus"
 )
@@ -18,7 +19,7 @@ func (a *app) waitForCounty(ctx context.Context, s *setup, e *engines) (*bus.Lea
 	if err != nil {
 		return nil, err
 	}
-	return b.WaitLease(ctx, countyLease, bus.DefaultLease, func(h bus.Holder) {
+	return b.WaitLease(ctx, countyLease, time.Duration(s.config.Flow.Lease), func(h bus.Holder) {
 		a.say("another process serves %s: %v; this one waits and takes over when that one ends", s.config.County.NameZh, h)
 		a.log.Warn("another process serves the county; this one waits until it ends", "holder", h.String())
 	})
@@ -33,7 +34,7 @@ func (a *app) takeCounty(ctx context.Context, s *setup, e *engines) (*bus.Lease,
 	if h, err := b.LeaseHolder(ctx, countyLease); err == nil && h != nil { // it may have been killed: that takes a while to see
 		a.log.Warn("the county was served by another process; whether it still runs is seen in a moment", "holder", h.String())
 	}
-	lease, err := b.TakeLease(ctx, countyLease, bus.DefaultLease)
+	lease, err := b.TakeLease(ctx, countyLease, time.Duration(s.config.Flow.Lease))
 	if held := (&bus.HeldError{}); errors.As(err, &held) {
 		return nil, fmt.Errorf("another process serves %s on this NATS: %v; ask there, or stop it first: %w", s.config.County.NameZh, held.By, err)
 	}

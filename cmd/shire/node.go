@@ -296,6 +296,7 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		source, err := ingest.NewSource(ingest.Options{
 			Bus: n.bus, Config: src, Contracts: s.contracts, Resolve: s.config.Resolve, Log: a.log,
 			StateDir: filepath.Join(a.data, "sources", src.Name),
+			Lease:    time.Duration(s.config.Flow.Lease),
 			Limits:   ingest.Limits{Rows: s.config.Flow.PackRows, Bytes: int(s.config.Flow.PackBytes), Linger: time.Duration(s.config.Flow.PackLinger)},
 		})
 		if err != nil {

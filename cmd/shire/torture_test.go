@@ -85,6 +85,13 @@ func TestTorture(t *testing.T) {
 			wire.hold(false)
 			done["NATS held, shire killed"]++
 			p = begin()
+		case n%10 == 4: // the warehouse goes first, so that loads are under way when shire does
+			if child := clickHouseChild(p.cmd.Process.Pid); child != 0 && syscall.Kill(child, syscall.SIGKILL) == nil {
+				time.Sleep(300 * time.Millisecond)
+				done["ClickHouse killed, then shire"]++
+			}
+			p.Kill()
+			p = begin()
 		case kind < 3:
 			p.Kill()
 			done["shire killed"]++
@@ -465,7 +472,7 @@ func tortureCounty(t *testing.T, departments []*department, bus string) string {
 		"county": map[string]any{"division": "331099", "name_zh": "试验县", "name_en": "Test County"}, "contracts": "contracts",
 		"portal":  map[string]any{"listen": "127.0.0.1:0"},
 		"engines": map[string]any{"nats": map[string]any{"address": "nats://" + bus, "user": "county", "password": "${TEST_NATS_PASSWORD}"}},
-		"flow":    map[string]any{"pack_rows": 50, "load_rows": 2000, "load_age": "10ms"},
+		"flow":    map[string]any{"pack_rows": 50, "load_rows": 2000, "load_age": "10ms", "lease": "500ms"},
 		"sources": sources,
 	})
 	if err != nil {

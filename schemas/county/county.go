@@ -98,6 +98,7 @@ type Flow struct {
 	LoadRows   int      `yaml:"load_rows,omitempty" json:"load_rows,omitempty" jsonschema:"description=Most changes in one load"`
 	LoadBytes  Bytes    `yaml:"load_bytes,omitempty" json:"load_bytes,omitempty"`
 	LoadAge    Duration `yaml:"load_age,omitempty" json:"load_age,omitempty" jsonschema:"description=Longest wait before a load that is not full is made"`
+	Lease      Duration `yaml:"lease,omitempty" json:"lease,omitempty" jsonschema:"description=How long a second node waits for one that says nothing any more"`
 }
 
 // Portal is the HTTP listener.

@@ -67,6 +67,7 @@ func (c *Config) defaults() {
 	orDefault(&c.Flow.LoadRows, 40_000)
 	orDefault(&c.Flow.LoadBytes, 16<<20)
 	orDefault(&c.Flow.LoadAge, Duration(time.Second))
+	orDefault(&c.Flow.Lease, Duration(15*time.Second))
 	c.Contracts = c.Resolve(c.Contracts)
 	if c.Calendars != "" {
 		c.Calendars = c.Resolve(c.Calendars)
