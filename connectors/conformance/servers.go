@@ -60,3 +60,9 @@ func unavailable(t testing.TB, err error) {
 	}
 	t.Fatal(err)
 }
+
+// Unavailable ends a test whose shared server did not start for an earlier one: skipped as that was, and failed in CI.
+func Unavailable(t testing.TB) {
+	t.Helper()
+	unavailable(t, servers.ErrMissing)
+}

@@ -123,7 +123,7 @@ func TestTheTablesMayLagBehindTheBinlog(t *testing.T) {
 			}
 		}
 		if name != "first 1" {
-			t.Skip("this server shows the transaction at once")
+			t.Fatal("the server shows the transaction at once: this proves nothing")
 		}
 		if follow {
 			b.label(0, "again")

@@ -50,7 +50,7 @@ func start(t testing.TB) *conformance.Postgres {
 		server = conformance.StartPostgres(held, "max_replication_slots=200", "max_wal_senders=100", "max_connections=200", "wal_writer_delay=10ms")
 	})
 	if server == nil {
-		t.Skip("PostgreSQL is not installed")
+		conformance.Unavailable(t)
 	}
 	return server
 }

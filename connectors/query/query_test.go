@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 				s = start(all)
 			})
 			if s == nil {
-				t.Skip("the server did not start")
+				conformance.Unavailable(t)
 			}
 			return s
 		}
