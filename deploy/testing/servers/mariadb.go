@@ -29,7 +29,7 @@ func StartMariaDB(arguments ...string) (*MariaDB, error) {
 		"--server-id=1", "--log-bin=binlog", "--binlog-format=ROW", "--binlog-row-image=FULL", "--binlog-row-metadata=FULL",
 		"--character-set-server=utf8mb4", "--max-allowed-packet=64M", "--innodb-flush-log-at-trx-commit=2", "--pid-file=" + m.dir + "/pid",
 	}, arguments...)
-	err = m.run("mariadb-install-db", "--no-defaults", "--datadir="+m.dir+"/data", "--auth-root-authentication-method=normal", "--skip-test-db")
+	err = m.run("mariadb-install-db", "--no-defaults", "--datadir="+m.dir+"/data", "--tmpdir="+m.dir, "--auth-root-authentication-method=normal", "--skip-test-db")
 	if err == nil {
 		err = m.serve(program, args...)
 	}
