@@ -3,12 +3,14 @@ package mysql
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
 
 	"github.com/shirecounty/shire/connectors/conformance"
+	"github.com/shirecounty/shire/schemas/change"
 )
 
 // Whatever is written, and whenever the process dies, the bus holds what the tables hold in the end.
@@ -59,7 +61,7 @@ func TestRandomWritesAndKills(t *testing.T) {
 		}
 		for i := range b.tables {
 			if d := b.differs(t, i); d != "" {
-				rt.Fatal(d)
+				rt.Fatalf("%s\n%s", d, b.story(t, []string{"busy", "quiet"}[i]))
 			}
 		}
 		before := len(b.Said("busy")) + len(b.Said("quiet"))
@@ -70,6 +72,24 @@ func TestRandomWritesAndKills(t *testing.T) {
 			rt.Fatalf("a run with nothing new said %d changes", n)
 		}
 	})
+}
+
+// story is all that was said of a dataset with where it stood, and what the server's binlog holds of it.
+func (b *bench) story(t testing.TB, dataset string) string {
+	t.Helper()
+	var out strings.Builder
+	b.History(t.Context(), dataset, 0, func(at uint64, batch *change.Batch) error {
+		fmt.Fprintf(&out, "message %d, last %s\n", at, batch.Last)
+		for i := range batch.Len() {
+			fmt.Fprintf(&out, "    %v %s", batch.Op(i), batch.Key(i))
+			for c := range batch.Columns() {
+				fmt.Fprintf(&out, " %s", batch.Values(c).Value(i))
+			}
+			out.WriteByte('\n')
+		}
+		return nil
+	})
+	return out.String()
 }
 
 // writes is a few transactions over the two tables.

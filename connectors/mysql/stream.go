@@ -3,6 +3,7 @@ package mysql
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -140,8 +141,7 @@ func (r *run) event(ctx context.Context, e *replication.BinlogEvent) error {
 	case *replication.FormatDescriptionEvent:
 		r.heard = true
 	case *replication.MariadbGTIDEvent:
-		g := gtid{domain: event.GTID.DomainID, server: event.GTID.ServerID, number: event.GTID.SequenceNumber}
-		if err := r.start(ctx, g, at, !event.IsStandalone()); err != nil {
+		if err := r.start(ctx, mariaGTID(e, event), at, !event.IsStandalone()); err != nil {
 			return err
 		}
 		if event.Flags&flagPreparedXA != 0 {
@@ -176,6 +176,14 @@ func (r *run) event(ctx context.Context, e *replication.BinlogEvent) error {
 		}
 	}
 	return nil
+}
+
+// mariaGTID reads the number from the event's bytes. In the event as the library hands it out, the number of the first
+// transaction of a domain from a server changes to those that follow: its own set of GTIDs keeps a pointer to it (go-mysql 1.13,
+// MariadbGTIDSet.AddSet).
+func mariaGTID(e *replication.BinlogEvent, event *replication.MariadbGTIDEvent) gtid {
+	number := binary.LittleEndian.Uint64(e.RawData[replication.EventHeaderSize:]) // the library has decoded as many bytes
+	return gtid{domain: event.GTID.DomainID, server: e.Header.ServerID, number: number}
 }
 
 // locate notes how far the log file was read. An offset is written in 32 bits; a large transaction runs over them.

@@ -52,6 +52,32 @@ func TestTablesShareTheStream(t *testing.T) {
 	}
 }
 
+// The library reads ahead while a change is handed on; what it keeps of a domain that is new must not rename its transactions.
+func TestTheFirstTransactionsOfADomain(t *testing.T) {
+	b := pair(t, sharedServer(t))
+	b.load(t)
+	b.system.exec(t, "update busy set name = 'before' where id = 1")
+	b.system.exec(t, "set session gtid_domain_id = 11; update busy set name = 'first' where id = 2; update busy set name = 'second' where id = 3; set session gtid_domain_id = 0")
+	b.Restart()
+	b.PackRows = 1
+	b.AtAppend = func() { time.Sleep(100 * time.Millisecond) }
+	before := b.Len()
+	if err := b.connector(t).Run(t.Context(), b, false); err != nil {
+		t.Fatal(err)
+	}
+	b.AtAppend = nil
+	var in []string
+	b.History(t.Context(), "busy", uint64(before), func(_ uint64, batch *change.Batch) error {
+		p, _ := parsePosition(batch.Last)
+		in = append(in, p.At.In)
+		return nil
+	})
+	if want := []string{in[0], "11-1-1", "11-1-2"}; !slices.Equal(in, want) {
+		t.Errorf("the changes are said to be of the transactions %v, not %v", in, want)
+	}
+	b.settled(t)
+}
+
 func TestTransactionsThatAreTakenBack(t *testing.T) {
 	b := pair(t, sharedServer(t))
 	b.load(t)
