@@ -147,8 +147,7 @@ func (r *run) reread(ctx context.Context, p prepared) error {
 		}
 		switch event := e.Event.(type) {
 		case *replication.MariadbGTIDEvent:
-			g := gtid{domain: event.GTID.DomainID, server: event.GTID.ServerID, number: event.GTID.SequenceNumber}
-			inside = g.String() == p.GTID
+			inside = mariaGTID(e, event).String() == p.GTID
 		case *replication.GTIDEvent:
 			g := gtid{source: [16]byte(event.SID), number: uint64(event.GNO)}
 			inside = g.String() == p.GTID
