@@ -2,6 +2,7 @@ package gains
 
 import (
 	"fmt"
+	"hash/fnv"
 	"os"
 	"testing"
 
@@ -25,10 +26,11 @@ type outcome struct {
 func (t trial) run() outcome {
 	o := outcome{by: map[Estimator]int{}}
 	truth := 1 + t.change
-	// Other counties at every effect: lines are independent of each other.
-	first := uint64(1e6*(1+t.change)) + 1e8
+	// Other counties on every line: lines are independent of each other.
+	first := fnv.New64a()
+	fmt.Fprintf(first, "%s %v %.2f", t.design.name, t.ratio, t.change)
 	for k := range t.n {
-		s := simulate(t.design, first+uint64(k))
+		s := simulate(t.design, first.Sum64()+uint64(k))
 		var r *Result
 		if t.ratio {
 			r = Evaluate(s.intervention(RatioDown), s.counts(truth))

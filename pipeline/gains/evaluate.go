@@ -15,6 +15,12 @@ const fewestClusters = 4
 // refuting is the level of the tests that speak against a comparison.
 const refuting = .05
 
+// mostUnusable: one row in so many may be unusable before nothing is said.
+const mostUnusable = 10
+
+// usable tells whether a number can be a duration or a count.
+func usable(x float64) bool { return x >= 0 && !math.IsInf(x, 1) }
+
 // study is an evaluation under way.
 type study struct {
 	*Result
@@ -89,6 +95,9 @@ func (e *study) choose(candidates []candidate) bool {
 	switch {
 	case len(candidates) == 0:
 		e.refuse("没有任何数据。", "There are no data.")
+	case s.unusable*mostUnusable > len(candidates):
+		e.refuse("有 %.0[1]f%% 的行的时长或计数为负数或不是数字，先修正数据再评估。",
+			"The durations or counts of %.0[1]f%% of the rows are negative or no numbers: mend the data first.", 100*float64(s.unusable)/float64(len(candidates)))
 	case before+after == 0:
 		e.refuse("举措范围内没有任何数据；请检查范围和日期。", "Nothing is in the scope and the windows of the intervention; check both.")
 	case before == 0:
@@ -112,6 +121,10 @@ func (e *study) choose(candidates []candidate) bool {
 func (e *study) decide() {
 	if len(e.rows) == 0 {
 		e.refuse("没有一个月份可以估计。", "Not one month is estimable.")
+		return
+	}
+	if e.variance < 1e-9 {
+		e.refuse("同类办件的数值完全相同，没有误差可言：像是填写的而不是记录的。", "Nothing varies within a kind and a month, so that no error can be told: the values look filled in rather than recorded.")
 		return
 	}
 	e.differences()

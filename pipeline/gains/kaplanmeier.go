@@ -42,19 +42,18 @@ const z = 1.959963984540054
 // rounding covers what the sums and products of a curve lose; the same as in schemas/metrics.
 const rounding = 1e-9
 
-// KaplanMeier estimates the curve of the observations. Ends come before censorings of the same duration. What is negative,
-// infinite or no number is left out; the caller counts it.
+// KaplanMeier estimates the curve of the observations, as schemas/metrics does in SQL. Ends come before censorings of the same
+// duration. What is infinite or no number is left out; a case that ends before it starts counts with its negative duration, as it
+// does in the county's figures.
 func KaplanMeier(observations []Observation) Curve {
 	usable := make([]weighted, 0, len(observations))
 	for _, o := range observations {
-		if valid(o.Duration) {
+		if !math.IsNaN(o.Duration) && !math.IsInf(o.Duration, 0) {
 			usable = append(usable, weighted{o, 1})
 		}
 	}
 	return weightedCurve(usable)
 }
-
-func valid(duration float64) bool { return duration >= 0 && !math.IsInf(duration, 1) }
 
 type weighted struct {
 	Observation

@@ -254,7 +254,7 @@ func (p *panel) jackknife(of func(without int) functional) (clustered, bool) {
 	}
 	c.error = math.Sqrt((n - 1) / n * sum)
 	c.df = p.freedom(c)
-	return c, c.error > 0
+	return c, c.error > 1e-9 // else nothing varies, and nothing can be told of an error
 }
 
 func (p *panel) apply(f functional) (sum float64) {

@@ -14,7 +14,7 @@ import (
 func (e *study) ratios(d Data) {
 	candidates := make([]candidate, len(d.Counts))
 	for i, c := range d.Counts {
-		usable := valid(c.Numerator) && valid(c.Denominator) && c.Denominator > 0 && validMonth(c.Month)
+		usable := usable(c.Numerator) && usable(c.Denominator) && c.Denominator > 0 && validMonth(c.Month)
 		candidates[i] = candidate{place: place{c.Department, c.Division, c.Item, c.Kind, c.Channel},
 			row: row{month: monthIndex(c.Month), num: c.Numerator, den: c.Denominator}, usable: usable}
 	}
@@ -196,7 +196,7 @@ func (e *study) expectRatios() bool {
 		whole++
 		r.expected = fitted[i]
 	}
-	e.variance = max(spread/max(whole, 1), 1e-6)
+	e.variance = spread / max(whole, 1)
 	e.typical = math.Log(typical.num / typical.den)
 	return true
 }

@@ -205,7 +205,7 @@ func (r *regression) mixture() (mixture, bool) {
 	}
 	m := mixture{df: float64(n - k)}
 	var logs []float64
-	for _, rho := range []float64{-.2, 0, .15, .3, .45, .6, .7, .8, .88, .95} {
+	for _, rho := range []float64{-.3, -.15, 0, .15, .3, .45, .6, .75, .9} {
 		for _, chance := range []float64{0, .3, .6, .9} {
 			v := mat.NewSymDense(n, nil)
 			for i := range n {
@@ -246,7 +246,7 @@ func (r *regression) mixture() (mixture, bool) {
 	for i := range m.components {
 		m.components[i].weight /= whole
 	}
-	return m, !math.IsNaN(whole)
+	return m, !math.IsNaN(whole) && !math.IsInf(whole, 0)
 }
 
 func power(rho float64, gap int) float64 {

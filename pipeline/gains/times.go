@@ -13,7 +13,7 @@ func (e *study) times(d Data) {
 		at := u.Applied.In(d.Zone)
 		candidates[i] = candidate{place: place{u.Department, u.Division, u.Item, u.Kind, u.Channel},
 			row:    row{month: monthOf(at), duration: u.Duration, ended: u.Ended},
-			usable: valid(u.Duration) && at.Year() >= 1900 && at.Year() <= 2200}
+			usable: usable(u.Duration) && at.Year() >= 1900 && at.Year() <= 2200}
 		if d.AsOf.IsZero() || !candidates[i].usable {
 			continue
 		}
