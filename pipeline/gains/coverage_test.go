@@ -81,7 +81,7 @@ func TestCoverage(t *testing.T) {
 		design design
 		ratio  bool
 		n      int
-	}{{designs[0], false, n}, {designs[1], false, n}, {designs[2], false, n * 2 / 5}, {designs[0], true, n * 2 / 5}, {designs[1], true, n * 2 / 5}} {
+	}{{designs[0], false, n}, {designs[1], false, n}, {designs[2], false, n * 2 / 5}, {designs[0], true, n * 2 / 5}, {designs[1], true, n * 2 / 5}, {designs[3], false, n * 2 / 5}} {
 		for _, change := range []float64{0, -.3, -.49, -.5, -.6} {
 			name := map[bool]string{false: "time", true: "ratio"}[of.ratio]
 			t.Run(fmt.Sprintf("%s/%s/%.0f%%", of.design.name, name, 100*change), func(t *testing.T) {
@@ -89,8 +89,9 @@ func TestCoverage(t *testing.T) {
 				o := trial{of.design, of.ratio, change, n}.run()
 				few, many := tails(o.covered, o.estimable, .95)
 				t.Logf("%3d counties, %3d estimable by %v: covered %.1f%% (p %.3f), shown %.1f%%; Newey-West %.1f%%, bootstrap %.1f%%", n, o.estimable, o.by,
-					percent(o.covered, o.estimable), 2*min(few, many), percent(o.shown, n), percent(o.robust[0], o.robust[1]), percent(o.bootstrap[0], o.bootstrap[1]))
-				if 2*min(few, many) < .01 {
+					percent(o.covered, o.estimable), min(1, 2*min(few, many)), percent(o.shown, n), percent(o.robust[0], o.robust[1]), percent(o.bootstrap[0], o.bootstrap[1]))
+				// Shocks that last longer than a series of three years can tell: what that costs is reported, and is no secret.
+				if 2*min(few, many) < .01 && of.design.name != "sticky" {
 					t.Errorf("the interval covers the truth in %d of %d: not compatible with 95%%", o.covered, o.estimable)
 				}
 				if _, many := tails(o.shown, n, .025); change > -.5 && many < .01 {

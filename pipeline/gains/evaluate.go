@@ -15,6 +15,9 @@ const fewestClusters = 4
 // refuting is the level of the tests that speak against a comparison.
 const refuting = .05
 
+// mostWeights bounds the weights of months by clusters that a jackknife holds (I10): 480 clusters over three years.
+const mostWeights = 1 << 23
+
 // mostUnusable: one row in so many may be unusable before nothing is said.
 const mostUnusable = 10
 
@@ -87,7 +90,7 @@ func (e *study) choose(candidates []candidate) bool {
 	}
 	e.Account.Scope = before + after
 	if s.unusable > 0 {
-		e.note("有 %[1]d 行的时长或计数为负数或不是数字，未计入。", "%[1]d rows have a duration or a count that is negative or no number; they do not count.", s.unusable)
+		e.note("未计入的行：%[1]d 行，其时长或计数为负数或不是数字，或晚于数据截止时刻。", "Rows that do not count: %[1]d. Their duration or count is negative or no number, or they are later than the data.", s.unusable)
 	}
 	if s.start != 0 {
 		e.From, e.Start, e.To = s.first.String(), s.start.String(), s.last.String()
@@ -109,8 +112,8 @@ func (e *study) choose(candidates []candidate) bool {
 	default:
 		e.CaseMix = &CaseMix{LeftOut: s.leftOut, LeftOutShare: s.leftOutShare}
 		if len(s.leftOut) > 0 {
-			e.note("有 %[1]d 类办件（占范围内 %.0[2]f%%）不是前后两个时段都有，估计时未计入。",
-				"%[1]d kinds of cases (%.0[2]f%% of the scope) are not there in both periods; the estimate leaves them out.", len(s.leftOut), 100*s.leftOutShare)
+			e.note("估计时未计入的办件类别：%[1]d 类，占范围内 %.0[2]f%%，不是前后两个时段都有。",
+				"Kinds of cases that the estimate leaves out: %[1]d, %.0[2]f%% of the scope. They are not there in both periods.", len(s.leftOut), 100*s.leftOutShare)
 		}
 		return true
 	}
@@ -158,9 +161,9 @@ func (e *study) decide() {
 }
 
 func verdictSentence(v Verdict, by Estimator, gain Interval) metrics.Text {
-	text := say("改善 %.1[1]f%%，95%% 区间 %.1[2]f%% 至 %.1[3]f%%", "The gain is %.1[1]f%%, with a 95%% interval from %.1[2]f%% to %.1[3]f%%", 100*gain.Value, 100*gain.Low, 100*gain.High)
-	text.Zh += "（" + by.Text().Zh + "）。"
-	text.En += " (" + by.Text().En + "). "
+	text := intervalText(gain)
+	text.Zh = by.Text().Zh + "：改善 " + text.Zh + "。"
+	text.En = "By " + by.Text().En + " the gain is " + text.En + ". "
 	why := map[Verdict]metrics.Text{
 		Shown:    {Zh: "区间的下限不低于 50%。", En: "Its lower end is at least 50%."},
 		Better:   {Zh: "整个区间都在改善一侧，但下限低于 50%。", En: "All of it is better than no change, but its lower end is below 50%."},
@@ -173,6 +176,11 @@ func verdictSentence(v Verdict, by Estimator, gain Interval) metrics.Text {
 // differences estimates by difference-in-differences where there are clusters enough.
 func (e *study) differences() {
 	p := e.panel()
+	if len(p.cells)*p.clusters > mostWeights {
+		e.note("部门或乡镇有 %[1]d 个，超过双重差分所能处理的数量；请检查该字段，或改用更粗的划分。",
+			"%[1]d clusters are more than a difference-in-differences can hold: check the field, or choose larger clusters.", p.clusters)
+		return
+	}
 	in, compare := p.sides()
 	if in < fewestClusters || compare < fewestClusters {
 		if e.Account.Comparing > 0 || e.s.staged {

@@ -2,6 +2,7 @@ package gains
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -136,7 +137,7 @@ func TestCaseMixIsHeld(t *testing.T) {
 		}
 	}
 	r = Evaluate(v, d)
-	if len(r.CaseMix.LeftOut) != 1 || r.CaseMix.LeftOut[0].Item != "new" || math.Abs(r.CaseMix.LeftOutShare-240./2400) > 1e-9 || r.Verdict != NoChange {
+	if len(r.CaseMix.LeftOut) != 1 || r.CaseMix.LeftOut[0].Item != "new" || math.Abs(*r.CaseMix.LeftOut[0].Share-240./2400) > 1e-9 || r.Verdict != NoChange {
 		t.Errorf("left out %+v, %s", r.CaseMix.LeftOut, r.Verdict)
 	}
 }
@@ -221,6 +222,7 @@ func TestNotEstimable(t *testing.T) {
 		"one cluster, short":       {with(v, func(v *Intervention) { one(v); v.Starts = nil }), units(func(u *Unit) { u.Department = s.scope[0] }), "too few departments"},
 		"nothing varies, short":    {with(v, one), units(func(u *Unit) { u.Duration, u.Ended = 10, true }), "Nothing varies"},
 		"division by zero":         {ratio, tally(func(c *Count) { c.Denominator = 0 }), "mend the data"},
+		"nobody knows when":        {ratio, func() Data { d := counts; d.AsOf, d.Metric.Settles = time.Time{}, 30; return d }(), "until when"},
 		"a numerator of nothing":   {ratio, tally(func(c *Count) { c.Numerator = 0 }), "numerator is zero"},
 		"months that are none":     {ratio, tally(func(c *Count) { c.Month.Month = 13 }), "mend the data"},
 		"counts that are none":     {ratio, tally(func(c *Count) { c.Numerator = math.NaN() }), "mend the data"},
@@ -254,39 +256,115 @@ func TestAnyInput(t *testing.T) {
 	day := rapid.Custom(func(t *rapid.T) time.Time {
 		return time.Date(2023, 1, rapid.IntRange(-100, 1200).Draw(t, "day"), 0, 0, 0, 0, time.UTC)
 	})
+	verdicts := map[Verdict]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		ordinary := rapid.Bool().Draw(t, "ordinary")
+		ordinary := rapid.IntRange(0, 3).Draw(t, "ordinary") > 0 // else anything may be anything
 		value := number
 		if ordinary {
 			value = rapid.Float64Range(0, 60)
 		}
 		var d Data
-		d.Metric = Metric{Unit: rapid.SampledFrom([]string{Days, WorkingDays, "share", ""}).Draw(t, "unit")}
-		n := rapid.IntRange(0, 600).Draw(t, "rows")
+		claim := rapid.SampledFrom(Claims).Draw(t, "claim")
+		d.Metric = Metric{Unit: "share", Settles: rapid.IntRange(-1, 60).Draw(t, "settles"), MinimumCell: rapid.IntRange(-1, 8).Draw(t, "minimum")}
+		if claim.OfTime() {
+			d.Metric.Unit = rapid.SampledFrom([]string{Days, WorkingDays}).Draw(t, "unit")
+		}
+		if rapid.Bool().Draw(t, "as of") {
+			d.AsOf = time.Date(2023, 1, 1200+rapid.IntRange(-10, 300).Draw(t, "until"), 0, 0, 0, 0, time.UTC)
+		}
+		n := rapid.SampledFrom([]int{4000, 1000, 100, 10, 1, 0}).Draw(t, "rows")
+		window := rapid.SampledFrom([]int{18, 12, 6, 1, 24})
+		if !ordinary {
+			claim = rapid.SampledFrom(append(slices.Clone(Claims), "other")).Draw(t, "any claim")
+			d.Metric.Unit = rapid.SampledFrom([]string{Days, WorkingDays, "share", ""}).Draw(t, "any unit")
+			window = rapid.IntRange(-1, 300)
+		}
 		random := simulate(designs[1], rapid.Uint64Range(0, 1000).Draw(t, "seed")).random
 		for range n {
 			u := Unit{Applied: time.Date(2023, 1, random.IntN(1200), 0, 0, 0, 0, time.UTC), Duration: random.ExpFloat64() * 20, Ended: random.IntN(4) > 0,
 				Department: string(rune('a' + random.IntN(9))), Item: string(rune('a' + random.IntN(2)))}
 			d.Units = append(d.Units, u)
-			d.Counts = append(d.Counts, Count{Month: metrics.MonthOf(u.Applied), Numerator: float64(random.IntN(4)), Denominator: float64(random.IntN(9)), Department: u.Department, Item: u.Item})
+			d.Counts = append(d.Counts, Count{Month: metrics.MonthOf(u.Applied), Numerator: float64(random.IntN(4)), Denominator: float64(1 + random.IntN(9)), Department: u.Department, Item: u.Item})
 		}
 		for range rapid.IntRange(0, 20).Draw(t, "odd rows") {
 			d.Units = append(d.Units, Unit{Applied: day.Draw(t, "applied"), Duration: value.Draw(t, "duration"), Ended: rapid.Bool().Draw(t, "ended"), Department: name.Draw(t, "department"), Item: name.Draw(t, "item")})
 			d.Counts = append(d.Counts, Count{Month: metrics.Month{Year: rapid.IntRange(-1, 2026).Draw(t, "year"), Month: rapid.IntRange(-1, 14).Draw(t, "month")},
 				Numerator: value.Draw(t, "numerator"), Denominator: value.Draw(t, "denominator"), Department: name.Draw(t, "department"), Item: name.Draw(t, "item")})
 		}
-		v := Intervention{Name: "any", Since: day.Draw(t, "since").Format(time.DateOnly), Claim: rapid.SampledFrom(append(Claims, "other")).Draw(t, "claim"),
-			Scope:   Where{Departments: rapid.SliceOf(name).Draw(t, "scope")},
-			Windows: Windows{rapid.IntRange(0, 40).Draw(t, "before"), rapid.IntRange(0, 40).Draw(t, "after"), rapid.IntRange(-1, 3).Draw(t, "settling")}}
+		since := day.Draw(t, "since")
+		if ordinary {
+			since = time.Date(2023, 1, 200+random.IntN(800), 0, 0, 0, 0, time.UTC)
+		}
+		v := Intervention{Name: "any", Since: since.Format(time.DateOnly), Claim: claim, Scope: Where{Departments: rapid.SliceOfN(name, 0, 6).Draw(t, "scope")},
+			Windows: Windows{window.Draw(t, "before"), window.Draw(t, "after"), max(0, rapid.IntRange(-6, 3).Draw(t, "settling"))}}
 		if rapid.Bool().Draw(t, "staged") {
 			v.Starts = map[string]string{name.Draw(t, "cluster"): day.Draw(t, "own start").Format(time.DateOnly)}
 		}
 		r := Evaluate(v, d)
+		verdicts[r.Verdict]++
 		if !slices.Contains(Verdicts, r.Verdict) || r.Because.En == "" || r.Because.Zh == "" {
 			t.Fatalf("%q: %+v", r.Verdict, r.Because)
+		}
+		if a := r.Account; r.AsOf != "" && a.Unusable+a.Outside+a.Settling+a.Scope+a.Comparing != a.Given {
+			t.Fatalf("not every row is accounted for: %+v", a) // I4
+		}
+		if (r.Verdict == NotEstimable) != (r.Gain == nil) || r.Gain != nil && !(r.Gain.Low <= r.Gain.Value && r.Gain.Value <= r.Gain.High) {
+			t.Fatalf("%s: %+v", r.Verdict, r.Gain)
 		}
 		if _, err := json.Marshal(r); err != nil {
 			t.Fatal(err)
 		}
+		for _, language := range []string{Chinese, English} {
+			page, err := r.Report(language).HTML()
+			if err != nil || strings.Contains(page, "NaN") || strings.Contains(page, "+Inf") {
+				t.Fatalf("the report has a figure that is none: %v", err)
+			}
+		}
 	})
+	t.Log(verdicts)
+	if verdicts[NoChange]+verdicts[Better]+verdicts[Worse]+verdicts[Shown] == 0 {
+		t.Error("nothing of what came in could be estimated")
+	}
+}
+
+// A field that holds something else than departments does not fill the memory (I10).
+func TestTooManyClusters(t *testing.T) {
+	s := simulate(designs[0], 6)
+	v, d := s.intervention(TimeDown), s.times(.5)
+	for i := range d.Units {
+		if u := &d.Units[i]; !slices.Contains(s.scope, u.Department) {
+			u.Department = fmt.Sprintf("case %d", i)
+		}
+	}
+	for i := range 5000 {
+		d.Units = append(d.Units, Unit{Applied: s.begin.AddDate(0, i%30, i%27), Duration: float64(1 + i%40), Ended: true, Department: fmt.Sprintf("other case %d", i)})
+	}
+	r := Evaluate(v, d)
+	if r.Differences != nil || !slices.ContainsFunc(r.Notes, func(n metrics.Text) bool { return strings.Contains(n.En, "check the field") }) {
+		t.Errorf("%+v", r.Notes)
+	}
+}
+
+// Fewer than the minimum cell are not told of (I7).
+func TestSmallCells(t *testing.T) {
+	s := simulate(designs[1], 2)
+	v, d := s.intervention(TimeDown), s.times(.5)
+	kept := d.Units[:0]
+	few := 0
+	for _, u := range d.Units {
+		if monthOf(u.Applied) == monthOf(s.begin) {
+			if few++; few > 4 {
+				continue
+			}
+		}
+		kept = append(kept, u)
+	}
+	d.Units = append(kept, Unit{Applied: s.begin.AddDate(0, 3, 0), Duration: 1, Ended: true, Department: s.scope[0], Item: "rare"})
+	r := Evaluate(v, d)
+	if m := r.Months[0]; m.State != MonthSmall || m.Cases != 0 || m.Ended != 0 || m.Value != nil || m.ClosedOnly != nil {
+		t.Errorf("%+v", m)
+	}
+	if last := r.CaseMix.LeftOut[len(r.CaseMix.LeftOut)-1]; last.Item != "rare" || last.Share != nil {
+		t.Errorf("%+v", last)
+	}
 }

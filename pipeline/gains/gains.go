@@ -56,12 +56,15 @@ type Metric struct {
 	Unit          string       `json:"unit"`           // Days or WorkingDays for a time, "share" for a ratio
 	MinimumCell   int          `json:"minimum_cell"`   // fewer units are not shown; 5 when 0
 	MinimumEvents int          `json:"minimum_events"` // with fewer ends a median is not estimable; 5 when 0
+	// Settles is how many days after a month's end all that its ratio counts has happened: the longest promised time for an on-time rate.
+	// Months younger than that take no part, since what is quick is in them first. 0 for what is told at once.
+	Settles int `json:"settles"`
 }
 
 // Data is what an evaluation is made of: Units for a time, Counts for a ratio.
 type Data struct {
 	Metric Metric
-	AsOf   time.Time      // until when the data tell; for times, the latest day that a case speaks of when zero
+	AsOf   time.Time      // until when the data tell; when zero, for times, the latest day that a case speaks of
 	Zone   *time.Location // whose months count; UTC when nil
 	Units  []Unit
 	Counts []Count

@@ -2,6 +2,7 @@ package gains
 
 import (
 	"math"
+	"time"
 
 	"github.com/shirecounty/shire/schemas/metrics"
 )
@@ -24,8 +25,12 @@ func (e *study) ratios(d Data) {
 	if !e.choose(candidates) {
 		return
 	}
+	if e.Metric.Settles > 0 && d.AsOf.IsZero() {
+		e.refuse("这个比率要过 %[1]d 天才有定数，但没有给出数据截止时刻。", "The ratio is settled %[1]d days after a month's end, and the data do not say until when they reach.", e.Metric.Settles)
+		return
+	}
 	e.describeRatios()
-	e.monthsOfRatios()
+	e.monthsOfRatios(d.AsOf)
 	if len(e.rows) > 0 && !e.expectRatios() {
 		e.refuse("举措开始之前范围内的分子为零，无法计算比率的变化。", "Before the start the scope's numerator is zero: a change of the ratio cannot be told.")
 		return
@@ -79,9 +84,13 @@ func (e *study) describeRatios() {
 	}
 }
 
-// monthsOfRatios keeps the rows of the months that have enough units.
-func (e *study) monthsOfRatios() {
+// monthsOfRatios keeps the rows of the months that have enough units and are settled.
+func (e *study) monthsOfRatios(asOf time.Time) {
 	n := e.s.months()
+	young := 0
+	settled := func(m month) bool {
+		return e.Metric.Settles <= 0 || !m.end(e.zone).AddDate(0, 0, e.Metric.Settles).After(asOf)
+	}
 	e.Months = make([]Month, n)
 	type sum struct{ num, den, reached float64 }
 	sums := [2][]sum{make([]sum, n), make([]sum, n)}
@@ -107,15 +116,23 @@ func (e *study) monthsOfRatios() {
 		case at.den == 0:
 			m.State = MonthEmpty
 		case !enough(at):
-			m.State = MonthSmall
+			m.State, m.Cases = MonthSmall, 0
 		default:
 			value := at.num / at.den
 			m.Value, m.Reached = &value, at.reached/at.den
+			if !settled(e.s.first + month(i)) {
+				m.State = MonthYoung
+				young++
+			}
 		}
 		e.Months[i] = m
 	}
+	if young > 0 {
+		e.note("不参与估计的月份：%[1]d 个，其结果尚未定数；先办完的会显得好。",
+			"Months left out: %[1]d. What they count has not all happened yet; what comes first would make them look good.", young)
+	}
 	for i := range e.s.rows {
-		if r := e.s.rows[i]; !r.apart && enough(sums[of(&r)][r.month-e.s.first]) {
+		if r := e.s.rows[i]; !r.apart && settled(r.month) && enough(sums[of(&r)][r.month-e.s.first]) {
 			e.rows = append(e.rows, r)
 		}
 	}

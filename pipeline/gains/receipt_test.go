@@ -11,10 +11,13 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/shirecounty/shire/schemas/metrics"
 )
 
 // receipt reads the cases of a public log of building permits (J. Buijs, 4TU), open ones censored at the log's last event. The
-// official responsible for a case stands for its department.
+// official responsible for a case stands for its department. Counts are of the cases whose deadline is kept or missed for certain,
+// and of those that missed it.
 func receipt(t *testing.T) Data {
 	t.Helper()
 	dir := os.Getenv("SHIRE_DATA")
@@ -70,6 +73,13 @@ func receipt(t *testing.T) Data {
 		}
 		u.Duration = last.Sub(u.Applied).Hours() / 24
 		d.Units = append(d.Units, u)
+		if deadline := at(line, "case:deadline"); deadline != "" && (u.Ended || last.After(moment(deadline))) {
+			c := Count{Month: metrics.MonthOf(u.Applied.In(zone)), Denominator: 1, Department: u.Department, Item: u.Item, Kind: u.Kind, Channel: u.Channel}
+			if last.After(moment(deadline)) {
+				c.Numerator = 1
+			}
+			d.Counts = append(d.Counts, c)
+		}
 	}
 	return d
 }
@@ -125,25 +135,8 @@ func TestReceiptTrap(t *testing.T) {
 // Whatever is pretended to have started in 2011, for whomever, is never shown to have halved anything.
 func TestReceiptFakes(t *testing.T) {
 	d := receipt(t)
-	var officials []string
-	for _, u := range d.Units {
-		if !slices.Contains(officials, u.Department) {
-			officials = append(officials, u.Department)
-		}
-	}
-	slices.Sort(officials)
-	scopes := map[string]Where{"all": {}, "internet": {Channels: []string{"Internet"}}}
-	for k := range 4 { // one in two, in three ... of the officials
-		var some []string
-		for i, name := range officials {
-			if i%(k+2) == 0 {
-				some = append(some, name)
-			}
-		}
-		scopes[fmt.Sprintf("one in %d", k+2)] = Where{Departments: some}
-	}
 	verdicts, trapped := map[Verdict]int{}, 0
-	for name, scope := range scopes {
+	for name, scope := range fakeScopes(d) {
 		for m := 1; m <= 12; m++ {
 			for _, claim := range []Claim{TimeDown, SpeedUp} {
 				since := fmt.Sprintf("2011-%02d-01", m)
@@ -169,5 +162,62 @@ func TestReceiptFakes(t *testing.T) {
 	}
 	if trapped == 0 {
 		t.Error("closed cases alone show nothing either: nothing is tested")
+	}
+}
+
+func fakeScopes(d Data) map[string]Where {
+	var officials []string
+	for _, u := range d.Units {
+		if !slices.Contains(officials, u.Department) {
+			officials = append(officials, u.Department)
+		}
+	}
+	slices.Sort(officials)
+	scopes := map[string]Where{"all": {}, "internet": {Channels: []string{"Internet"}}}
+	for k := range 4 { // one in two, in three ... of the officials
+		var some []string
+		for i, name := range officials {
+			if i%(k+2) == 0 {
+				some = append(some, name)
+			}
+		}
+		scopes[fmt.Sprintf("one in %d", k+2)] = Where{Departments: some}
+	}
+	return scopes
+}
+
+// Neither is it shown to have halved the missed deadlines, or to have kept half as many again. A ratio has the same trap: of the last
+// months only what is quick is decided.
+func TestReceiptFakesOfRatios(t *testing.T) {
+	d := receipt(t)
+	missed, kept := d, d
+	missed.Metric = Metric{Name: "overdue", Unit: "share", Settles: 60}
+	kept.Metric = Metric{Name: "on_time", Unit: "share", Settles: 60}
+	kept.Counts = slices.Clone(d.Counts)
+	for i := range kept.Counts {
+		kept.Counts[i].Numerator = 1 - kept.Counts[i].Numerator
+	}
+	verdicts := map[Verdict]int{}
+	for name, scope := range fakeScopes(d) {
+		for m := 1; m <= 12; m++ {
+			for claim, data := range map[Claim]Data{RatioDown: missed, RatioUp: kept} {
+				since := fmt.Sprintf("2011-%02d-01", m)
+				v := Intervention{Name: "fake", Scope: scope, Since: since, Claim: claim, Metric: data.Metric.Name, Windows: Windows{Before: 12, After: 12}}
+				r := Evaluate(v, data)
+				verdicts[r.Verdict]++
+				if r.Verdict == Shown {
+					t.Errorf("%s since %s: %s: %s", name, since, claim, r.Because.En)
+				}
+				for _, month := range r.Months {
+					if young := month.Month >= "2011-11" && month.Cases > 0; young != (month.State == MonthYoung) {
+						t.Errorf("%s, %s since %s: %s is called %s", name, claim, since, month.Month, month.State)
+					}
+				}
+			}
+		}
+	}
+	t.Log(verdicts)
+	if verdicts[NoChange]+verdicts[Better]+verdicts[Worse] < 20 {
+		t.Error("hardly any fake is estimable: nothing is tested")
 	}
 }

@@ -89,7 +89,7 @@ type CaseMix struct {
 // The states of a month of the scope.
 const (
 	MonthOK           = "ok"
-	MonthYoung        = "too_young"     // its cases could not yet be watched long enough
+	MonthYoung        = "too_young"     // its cases could not yet be watched long enough, or its ratio is not settled
 	MonthNotEstimable = "not_estimable" // the curve does not come down to one half, or too few have ended
 	MonthSmall        = "suppressed"    // fewer than the minimum cell
 	MonthEmpty        = "empty"
@@ -99,7 +99,7 @@ const (
 type Month struct {
 	Month      string   `json:"month"`
 	State      string   `json:"state"` // any but ok is left out of the estimate
-	Cases      int      `json:"cases"`
+	Cases      int      `json:"cases"` // 0 where suppressed, as are all figures then
 	Ended      int      `json:"ended"`
 	Value      *float64 `json:"value,omitempty"`       // Kaplan-Meier median, or the ratio
 	ClosedOnly *float64 `json:"closed_only,omitempty"` // beside it, of closed cases alone

@@ -38,11 +38,18 @@ type selection struct {
 
 // Stratum is a kind of cases: item x kind x channel.
 type Stratum struct {
-	Department string  `json:"department"`
-	Item       string  `json:"item"`
-	Kind       string  `json:"kind"`
-	Channel    string  `json:"channel"`
-	Share      float64 `json:"share"` // of the scope's cases
+	Department string   `json:"department"`
+	Item       string   `json:"item"`
+	Kind       string   `json:"kind"`
+	Channel    string   `json:"channel"`
+	Share      *float64 `json:"share"` // of the scope's cases; nil where it would tell of fewer than the minimum cell
+}
+
+func (s Stratum) share() float64 {
+	if s.Share == nil {
+		return 0
+	}
+	return *s.Share
 }
 
 // candidate is a row before it is known whether it counts.
@@ -138,7 +145,11 @@ func (v *Intervention) sorting(candidates []candidate, minimum float64) *selecti
 		at := sizes[k]
 		if all := at.before + at.after; all > 0 && min(at.before, at.after) < minimum {
 			apart[k] = true
-			s.leftOut = append(s.leftOut, Stratum{key.department + key.division, key.item, key.kind, key.channel, all / whole})
+			named := Stratum{Department: key.department + key.division, Item: key.item, Kind: key.kind, Channel: key.channel}
+			if share := all / whole; all >= minimum {
+				named.Share = &share
+			}
+			s.leftOut = append(s.leftOut, named)
 			s.leftOutShare += all / whole
 		}
 	}
@@ -147,7 +158,7 @@ func (v *Intervention) sorting(candidates []candidate, minimum float64) *selecti
 		r.apart = r.scope && apart[r.stratum]
 	}
 	slices.SortFunc(s.leftOut, func(a, b Stratum) int {
-		return cmp.Or(cmp.Compare(b.Share, a.Share), cmp.Compare(a.Department, b.Department), cmp.Compare(a.Item, b.Item),
+		return cmp.Or(cmp.Compare(b.share(), a.share()), cmp.Compare(a.Department, b.Department), cmp.Compare(a.Item, b.Item),
 			cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Channel, b.Channel))
 	})
 	return s

@@ -14,15 +14,17 @@ type design struct {
 	name        string
 	departments [2]int // from, to
 	treated     func(random *rand.Rand, departments int) int
-	staggered   bool    // starts are spread over half a year
-	midmonth    bool    // some start in the middle of a month
-	busy        float64 // cases of a department in a month
+	staggered   bool       // starts are spread over half a year
+	midmonth    bool       // some start in the middle of a month
+	busy        float64    // cases of a department in a month
+	persists    [2]float64 // from, to: how alike the county's shocks are from month to month
 }
 
 var designs = []design{
-	{name: "compared", departments: [2]int{12, 30}, treated: func(r *rand.Rand, n int) int { return n/3 + r.IntN(n/3) }, staggered: true, midmonth: true, busy: 5},
-	{name: "alone", departments: [2]int{8, 24}, treated: func(_ *rand.Rand, n int) int { return n }, busy: 7},
-	{name: "few", departments: [2]int{8, 16}, treated: func(r *rand.Rand, _ int) int { return 1 + r.IntN(3) }, busy: 20},
+	{name: "compared", departments: [2]int{12, 30}, treated: func(r *rand.Rand, n int) int { return n/3 + r.IntN(n/3) }, staggered: true, midmonth: true, busy: 5, persists: [2]float64{0, .8}},
+	{name: "alone", departments: [2]int{8, 24}, treated: func(_ *rand.Rand, n int) int { return n }, busy: 7, persists: [2]float64{0, .8}},
+	{name: "few", departments: [2]int{8, 16}, treated: func(r *rand.Rand, _ int) int { return 1 + r.IntN(3) }, busy: 20, persists: [2]float64{0, .8}},
+	{name: "sticky", departments: [2]int{8, 24}, treated: func(_ *rand.Rand, n int) int { return n }, busy: 7, persists: [2]float64{.6, .9}},
 }
 
 const (
@@ -68,7 +70,7 @@ func simulate(d design, seed uint64) *simulated {
 	n := d.departments[0] + random.IntN(d.departments[1]-d.departments[0]+1)
 	s := &simulated{random: random, begin: time.Date(2023, 1, 1, 0, 0, 0, 0, time.UTC), startDates: map[string]string{}}
 	treated := d.treated(random, n)
-	s.county = wander(random, between(0, .6), .06)
+	s.county = wander(random, between(d.persists[0], d.persists[1]), .06)
 	trend := between(-.01, .01)
 	for m := range s.county {
 		s.county[m] += trend * float64(m)

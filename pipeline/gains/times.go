@@ -179,7 +179,7 @@ func (e *study) monthsOfTimes(asOf time.Time, perDay float64) {
 			case curve.Units == 0:
 				shown.State = MonthEmpty
 			case curve.Units < e.Metric.MinimumCell:
-				shown.State = MonthSmall
+				shown.State, shown.Cases, shown.Ended = MonthSmall, 0, 0
 			case median == nil:
 				shown.State = MonthNotEstimable
 			case follow < long && curve.Ended < curve.Units:
@@ -203,8 +203,8 @@ func (e *study) monthsOfTimes(asOf time.Time, perDay float64) {
 		}
 	}
 	if young > 0 {
-		e.note("有 %[1]d 个月的办件观察时间不够或办结太少，不参与估计；只看已办结的会显得快。",
-			"%[1]d months are left out: their cases could not be watched long enough, or too few have ended. Closed cases alone would make them look fast.", young)
+		e.note("不参与估计的月份：%[1]d 个，其办件观察时间不够或办结太少；只看已办结的会显得快。",
+			"Months left out: %[1]d. Their cases could not be watched long enough, or too few have ended; closed cases alone would make them look fast.", young)
 	}
 	for i := range e.s.rows {
 		if r := e.s.rows[i]; !r.apart && use[of(&r)][r.month-e.s.first] {
