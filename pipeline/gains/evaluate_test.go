@@ -368,3 +368,55 @@ func TestSmallCells(t *testing.T) {
 		t.Errorf("%+v", last)
 	}
 }
+
+// To look while cases are open says the same as to wait until all have ended.
+func TestOpenCasesAreExpected(t *testing.T) {
+	random := simulate(designs[1], 12).random
+	var waited, early Data
+	early.Metric = Metric{Name: "citizen_time", Unit: Days}
+	waited.Metric = early.Metric
+	early.AsOf, waited.AsOf = time.Date(2025, 8, 1, 0, 0, 0, 0, time.UTC), time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
+	open := 0
+	for m := range 30 {
+		for i := range 300 {
+			u := Unit{Applied: time.Date(2023, 1, 1+i%28, 0, 0, 0, 0, time.UTC).AddDate(0, m, 0), Ended: true, Department: "hall", Duration: math.Exp(3 + 1.5*random.NormFloat64())}
+			waited.Units = append(waited.Units, u)
+			if watched := early.AsOf.Sub(u.Applied).Hours() / 24; u.Duration > watched {
+				u.Duration, u.Ended = watched, false
+				open++
+			}
+			early.Units = append(early.Units, u)
+		}
+	}
+	v := Intervention{Name: "open", Since: "2025-01-01", Claim: TimeDown, Windows: Windows{Before: 24, After: 6}}
+	a := Evaluate(v, early)
+	young := 0
+	for _, m := range a.Months {
+		if m.State == MonthYoung {
+			young++
+		}
+	}
+	if young == 0 || open < 30 {
+		t.Fatalf("%d young months and %d open cases: nothing is tested", young, open)
+	}
+	// The same months for both, of which some have open cases.
+	v.Windows.After -= young
+	b := Evaluate(v, waited)
+	if math.Abs(math.Log(a.Ratio.Value/b.Ratio.Value)) > .03 || a.Verdict != NoChange {
+		t.Errorf("%+v while cases are open, %+v when all have ended", a.Ratio, b.Ratio)
+	}
+}
+
+// A ratio that falls to nothing is better, and has an interval.
+func TestRatioOfNothing(t *testing.T) {
+	s := simulate(designs[0], 3)
+	d := s.counts(1)
+	for i := range d.Counts {
+		if c := &d.Counts[i]; slices.Contains(s.scope, c.Department) && monthIndex(c.Month) >= monthOf(s.begin)+simulatedBefore-7 {
+			c.Numerator = 0
+		}
+	}
+	if r := Evaluate(s.intervention(RatioDown), d); r.Verdict != Shown {
+		t.Errorf("%s: %s", r.Verdict, r.Because.En)
+	}
+}

@@ -84,13 +84,6 @@ func receipt(t *testing.T) Data {
 	return d
 }
 
-func round2(x *float64) float64 {
-	if x == nil {
-		return math.NaN()
-	}
-	return math.Round(*x*100) / 100
-}
-
 // The golden trap: the median of closed cases falls by 88%, and nothing has become faster.
 func TestReceiptTrap(t *testing.T) {
 	d := receipt(t)
