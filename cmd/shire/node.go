@@ -376,7 +376,9 @@ func (n *node) writeViews(ctx context.Context) error {
 		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
 			return err
 		}
-		return clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics)
+		return clickhouse.Views{
+			Zone: n.config.County.TimeZone, Definer: n.engines.loader.User, Clock: n.config.Clocks.Rules(), EndsFilled: n.contracts.EndsFilled(), Metrics: n.metrics,
+		}.Apply(ctx, n.warehouse.Conn())
 	})
 }
 
