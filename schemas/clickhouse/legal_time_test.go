@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -169,6 +170,10 @@ func TestLegalTimeByHand(t *testing.T) {
 		"a 1 0 0 0 1 0", "c 1 0 0 1 0 0", "d 0 0 1 0 0 0", "e 0 0 1 0 0 0", "i 0 1 0 0 0 0")
 	same(t, read(t, c, "substring(case_number, 1, 1); kind; stops; end_known", "FROM mart.case_steps ORDER BY case_number, started_at"),
 		"a supplement 1 1", "c supplement 1 0", "c step 0 0", "d reopened 1 1", "e reopened 1 1", "i special 1 1")
+	_, err = survival(t, as(t, clickhouse.Analyst), "legal_time", zone, months("2026-02", "2026-02"))
+	if err == nil || !strings.Contains(err.Error(), "put its file, such as 2027.yaml, into the folder national of the county's calendars") {
+		t.Errorf("cases that need 2027: got %v, want what is to be added and where", err)
+	}
 }
 
 // The view and the clock, which agrees with a walk over the days, say the same of 100,000 random cases under each of the rules.
