@@ -103,13 +103,14 @@ func (c *Clock) Legal(k Case, asOf time.Time) (Legal, error) {
 	if err != nil {
 		return l, err
 	}
-	clipped := make([]span, len(stops))
+	still := make([]span, len(stops))
 	for i, s := range stops {
-		clipped[i] = span{max(c.part(s.Started), whole.from), min(c.part(s.Ended), whole.to)}
+		still[i] = span{c.part(s.Started), min(c.part(s.Ended), whole.to)}
 	}
-	slices.SortFunc(clipped, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	slices.SortFunc(still, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	// What is before acceptance, and what an earlier stop took, is done: it is not taken again.
 	stopped, done := 0, whole.from
-	for _, s := range clipped {
+	for _, s := range still {
 		if s.from = max(s.from, done); s.from >= s.to {
 			continue
 		}
