@@ -65,11 +65,11 @@ func (a *app) readSetup() (*setup, error) {
 	if err := s.proveSources(); err != nil {
 		return nil, err
 	}
-	layers := []fs.FS{calendar.National()}
+	var calendars fs.FS
 	if dir := s.config.Calendars; dir != "" {
-		layers = []fs.FS{calendar.National(os.DirFS(filepath.Join(dir, "national"))), os.DirFS(dir)}
+		calendars = os.DirFS(dir)
 	}
-	if s.calendar, err = calendar.Load(layers...); err != nil {
+	if s.calendar, err = calendar.LoadCounty(calendars); err != nil {
 		return nil, inputf("calendars of %s: %v", file, err)
 	}
 	if s.metrics, err = metrics.Load(); err != nil {
@@ -376,7 +376,9 @@ func (n *node) writeViews(ctx context.Context) error {
 		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
 			return err
 		}
-		return clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics)
+		return clickhouse.Views{
+			Zone: n.config.County.TimeZone, Definer: n.engines.loader.User, Clock: n.config.Clocks.Rules(), EndsFilled: n.contracts.EndsFilled(), Metrics: n.metrics,
+		}.Apply(ctx, n.warehouse.Conn())
 	})
 }
 

@@ -57,7 +57,7 @@ var Tables = []*Table{
 		Columns: []Column{
 			{"case_number", Text, Mapped, true, "case number (办件编号)"},
 			{"step", Text, Mapped, false, "number of the step in the source"},
-			{"kind", Code, Mapped, false, "step (环节), supplement (补正) or special (特别程序); empty means step"},
+			{"kind", Code, Mapped, false, "step (环节), supplement (补正), special (特别程序) or reopened (重新办理: from a closing until the case was taken up again); empty means step"},
 			{"activity", Code, Mapped, true, "what was done (环节名称)"},
 			{"started_at", Timestamp, Mapped, false, "started (环节开始时间)"},
 			{"ended_at", Timestamp, Mapped, false, "ended (环节结束时间); some sources fill a missing end with the start"},

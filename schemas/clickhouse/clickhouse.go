@@ -1,7 +1,7 @@
 // Package clickhouse is the warehouse's schema: tables by numbered migrations, views that are written anew at every
 // start, the reference tables that the program fills from its files, and who may read what.
 //
-// A warehouse is made ready by [Migrate], then [LoadReference], then [ApplyViews].
+// A warehouse is made ready by [Migrate], then [LoadReference], then [Views.Apply].
 package clickhouse
 
 import (

@@ -43,6 +43,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	c.defaults()
 	c.prove(fail, kinds)
 	c.proveSchedules(fail)
+	c.proveClocks(fail)
 	set, err := contract.LoadDir(c.Contracts, c.County.TimeZone)
 	if err != nil {
 		return nil, nil, append(problems, err.(document.Problems)...)
@@ -111,6 +112,11 @@ func (c *Config) prove(fail func(path, do, format string, args ...any), kinds []
 	}
 	if _, err := time.LoadLocation(c.County.TimeZone); err != nil || c.County.TimeZone == "Local" {
 		fail("$.county.time_zone", "write a name such as Asia/Shanghai", "time zone %q is not known", c.County.TimeZone)
+	}
+	if c.Calendars != "" {
+		if info, err := os.Stat(c.Calendars); err != nil || !info.IsDir() {
+			fail("$.calendars", "make the folder, or leave calendars: out", "there is no folder %s", c.Calendars)
+		}
 	}
 	if _, _, err := net.SplitHostPort(c.Portal.Listen); err != nil {
 		fail("$.portal.listen", "write host:port, such as 127.0.0.1:8080", "%q is not an address to listen on", c.Portal.Listen)
