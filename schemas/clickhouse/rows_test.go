@@ -27,6 +27,9 @@ func ready(t *testing.T) conn.Conn {
 	for _, table := range append([]*canonical.Table{canonical.Links}, canonical.Tables...) {
 		exec(t, c, "TRUNCATE TABLE "+table.Database+"."+table.Name)
 	}
+	for _, table := range clickhouse.Kept() {
+		exec(t, c, "TRUNCATE TABLE store."+table+"_versions")
+	}
 	cal, err := calendar.Load(calendar.National())
 	if err != nil {
 		t.Fatal(err)

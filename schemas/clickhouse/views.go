@@ -21,7 +21,7 @@ var views embed.FS
 
 var validUser = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]*$`)
 
-// ApplyViews writes every view of mart, ops and metrics anew, and drops views of metrics that are no longer defined. The
+// ApplyViews writes every view of mart, known, ops and metrics anew, and drops views of metrics that are no longer defined. The
 // views are definitions without data, so this is done at every start: a new program, another time zone (an IANA name) or a
 // changed metric shows at once. definer is the user of conn: with its rights readers see the tables below.
 func ApplyViews(ctx context.Context, conn driver.Conn, zone, definer string, set metrics.Set) error {
@@ -37,6 +37,7 @@ func ApplyViews(ctx context.Context, conn driver.Conn, zone, definer string, set
 	if err != nil {
 		return fmt.Errorf("read the views: %w", err)
 	}
+	var past []string
 	for _, file := range files { // sorted: a view comes after those it reads
 		text, err := fs.ReadFile(views, file)
 		if err != nil {
@@ -45,6 +46,12 @@ func ApplyViews(ctx context.Context, conn driver.Conn, zone, definer string, set
 		if err := conn.Exec(ctx, constants.Replace(string(text))); err != nil {
 			return fmt.Errorf("create the view of %s: %w", path.Base(file), err)
 		}
+		if view := known(constants.Replace(string(text))); view != "" {
+			past = append(past, view)
+		}
+	}
+	if err := applyKnown(ctx, conn, definer, past); err != nil {
+		return err
 	}
 	for _, definition := range set.All() {
 		if err := conn.Exec(ctx, metrics.Compile(definition, zone, definer)); err != nil {
