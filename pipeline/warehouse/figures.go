@@ -123,12 +123,10 @@ func (f *Figures) cover(ctx context.Context, d *metrics.Definition, q metrics.Qu
 	whole, byKey := metrics.Coverage{}, map[string]metrics.Coverage{}
 	for rows.Next() {
 		var key string
-		var captured, reported uint64
 		var c metrics.Coverage
-		if err := rows.Scan(&key, &captured, &reported, &c.Stopped, &c.Unreported); err != nil {
+		if err := rows.Scan(&key, &c.Captured, &c.Reported, &c.Stopped, &c.Unreported); err != nil {
 			return fmt.Errorf("read the coverage: %w", err)
 		}
-		c.Captured, c.Reported = int64(captured), int64(reported)
 		c.Judge()
 		whole.Add(c)
 		byKey[key] = c

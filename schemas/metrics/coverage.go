@@ -36,17 +36,17 @@ const (
 // Warnings lists them.
 var Warnings = []string{WarningLowCoverage, WarningStopped}
 
-// CoverageQuery selects key, captured, reported (UInt64), stopped and unreported (Array(String)) from mart.coverage for a subject and a
+// CoverageQuery selects key, captured, reported (Int64), stopped and unreported (Array(String)) from mart.coverage for a subject and a
 // period, by month, by department or as a whole. Its parameters are subject, from, until (dates, until exclusive) and department, "" for all.
 func CoverageQuery(by string) string {
 	key := map[string]string{"month": "formatDateTime(month, '%Y-%m')", "department": "toString(department)"}[by]
 	if key == "" {
 		key = "''"
 	}
-	return `SELECT ` + key + ` AS key, toUInt64(sumIf(least(captured, reported), reported IS NOT NULL)) AS captured, toUInt64(sum(ifNull(reported, 0))) AS reported,
+	return `SELECT ` + key + ` AS key, toInt64(ifNull(sum(least(c.captured, c.reported)), 0)) AS captured, toInt64(ifNull(sum(c.reported), 0)) AS reported,
     arraySort(groupUniqArrayIf(toString(department), stopped)) AS stopped,
-    arraySort(groupUniqArrayIf(toString(department), reported IS NULL AND (captured > 0 OR stopped))) AS unreported
-FROM mart.coverage
+    arraySort(groupUniqArrayIf(toString(department), c.reported IS NULL AND (c.captured > 0 OR stopped))) AS unreported
+FROM mart.coverage AS c
 WHERE subject = {subject:String} AND month >= toDate32({from:String}) AND month < toDate32({until:String}) AND ({department:String} = '' OR department = {department:String})
 GROUP BY key
 ORDER BY key`

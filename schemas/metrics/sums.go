@@ -46,14 +46,10 @@ func part(metric, name string) string { return metric + "_" + name }
 func (d *Definition) derived(names []string, from func(*Definition) string) string {
 	var inputs, columns, units, open, small, unsettled []string
 	for i, input := range d.inputs {
-		inputs = append(inputs, fmt.Sprintf("SELECT %s, %d AS input, numerator, denominator, units, still_open\nFROM\n(\n%s\n)",
+		inputs = append(inputs, fmt.Sprintf("SELECT %s, %d AS input, numerator AS n, denominator AS d, units AS u, still_open AS o\nFROM\n(\n%s\n)",
 			strings.Join(names, ", "), i, from(input)))
 		for _, sum := range []string{"numerator", "denominator", "units", "open"} {
-			column := sum
-			if sum == "open" {
-				column = "still_open"
-			}
-			columns = append(columns, fmt.Sprintf("sumIf(%s, input = %d) AS %s", column, i, part(input.Name, sum)))
+			columns = append(columns, fmt.Sprintf("sumIf(%c, input = %d) AS %s", sum[0], i, part(input.Name, sum)))
 		}
 		units, open = append(units, part(input.Name, "units")), append(open, part(input.Name, "open"))
 		small = append(small, fmt.Sprintf("%s < %d", part(input.Name, "units"), max(input.MinimumCell, d.MinimumCell)))

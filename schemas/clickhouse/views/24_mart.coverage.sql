@@ -7,7 +7,7 @@ CREATE OR REPLACE VIEW mart.coverage
     subject LowCardinality(String) COMMENT 'what is counted: cases (收件, by application), incidents (诉求, by report), decisions (决议), training (参训人次)',
     month Date32 COMMENT 'first day of the month, in the county''s time zone',
     starts_at DateTime64(6, 'UTC') COMMENT 'the moment at which the month begins',
-    captured UInt64 COMMENT 'how many the platform has of that month',
+    captured Int64 COMMENT 'how many the platform has of that month',
     reported Nullable(Int64) COMMENT 'how many the department says there were (报送数); NULL when it has not said',
     stopped UInt8 COMMENT '1 when the department used to deliver every month and since before this month delivers nothing'
 )
@@ -30,7 +30,7 @@ AS WITH
     ),
     months AS
     (
-        SELECT toString(department) AS department, toString(subject) AS subject, toDate32(month) AS month, sum(captured) AS captured, sum(reported) AS reported
+        SELECT toString(department) AS department, toString(subject) AS subject, toDate32(month) AS month, toInt64(sum(captured)) AS captured, sum(reported) AS reported
         FROM
         (
             SELECT department, subject, month, captured, CAST(NULL AS Nullable(Int64)) AS reported FROM captures
@@ -42,10 +42,11 @@ AS WITH
     ),
     lives AS
     (
-        SELECT department, subject, min(month) AS first, greatest(max(if(reported IS NULL, first, month)), ifNull(toDate32(complete), first)) AS last,
+        SELECT department, subject, min(month) AS first,
+            greatest(max(if(reported IS NULL, toDate32('1900-01-01'), month)), ifNull(toDate32(complete), toDate32('1900-01-01'))) AS last,
             maxIf(month, captured > 0) AS last_captured, groupArray((month, captured, reported)) AS cells,
             arrayCount(x -> x.2 > 0 AND x.1 > addMonths(last_captured, -3), cells) = 3 AS regular
-        FROM (SELECT *, min(month) OVER (PARTITION BY department, subject) AS first FROM months)
+        FROM months
         GROUP BY department, subject
     )
 SELECT
