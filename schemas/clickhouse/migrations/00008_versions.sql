@@ -15,6 +15,9 @@ ALTER TABLE store.ratings ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime
 ALTER TABLE store.incidents ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
 ALTER TABLE store.holdings ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
 ALTER TABLE store.interventions ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
+ALTER TABLE store.department_reports ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
+ALTER TABLE store.council_decisions ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
+ALTER TABLE store.training_participations ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
 ALTER TABLE restricted.verdicts ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
 ALTER TABLE store.models ADD COLUMN IF NOT EXISTS received_at Nullable(DateTime64(6, 'UTC')) COMMENT 'when this version reached the county: its message was stored on the bus' CODEC(T64, LZ4) AFTER source_time;
 
@@ -87,3 +90,33 @@ CREATE MATERIALIZED VIEW IF NOT EXISTS store.interventions_kept TO store.interve
 AS SELECT * FROM store.interventions
 COMMENT 'keeps every version that is loaded into store.interventions';
 INSERT INTO store.interventions_versions SELECT * FROM store.interventions;
+
+CREATE TABLE IF NOT EXISTS store.department_reports_versions AS store.department_reports
+ENGINE = ReplacingMergeTree
+ORDER BY (dataset, record_id, version, received_at)
+SETTINGS non_replicated_deduplication_window = 10000, allow_nullable_key = 1
+COMMENT 'every version of what is in store.department_reports, deletions included';
+CREATE MATERIALIZED VIEW IF NOT EXISTS store.department_reports_kept TO store.department_reports_versions
+AS SELECT * FROM store.department_reports
+COMMENT 'keeps every version that is loaded into store.department_reports';
+INSERT INTO store.department_reports_versions SELECT * FROM store.department_reports;
+
+CREATE TABLE IF NOT EXISTS store.council_decisions_versions AS store.council_decisions
+ENGINE = ReplacingMergeTree
+ORDER BY (dataset, record_id, version, received_at)
+SETTINGS non_replicated_deduplication_window = 10000, allow_nullable_key = 1
+COMMENT 'every version of what is in store.council_decisions, deletions included';
+CREATE MATERIALIZED VIEW IF NOT EXISTS store.council_decisions_kept TO store.council_decisions_versions
+AS SELECT * FROM store.council_decisions
+COMMENT 'keeps every version that is loaded into store.council_decisions';
+INSERT INTO store.council_decisions_versions SELECT * FROM store.council_decisions;
+
+CREATE TABLE IF NOT EXISTS store.training_participations_versions AS store.training_participations
+ENGINE = ReplacingMergeTree
+ORDER BY (dataset, record_id, version, received_at)
+SETTINGS non_replicated_deduplication_window = 10000, allow_nullable_key = 1
+COMMENT 'every version of what is in store.training_participations, deletions included';
+CREATE MATERIALIZED VIEW IF NOT EXISTS store.training_participations_kept TO store.training_participations_versions
+AS SELECT * FROM store.training_participations
+COMMENT 'keeps every version that is loaded into store.training_participations';
+INSERT INTO store.training_participations_versions SELECT * FROM store.training_participations;
