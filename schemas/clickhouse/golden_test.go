@@ -89,6 +89,12 @@ func goldenCounty(t *testing.T, c conn.Conn) {
 		}
 		insert(t, c, "store.submissions", r)
 	}
+	for dataset, from := range map[string]any{"free": date("2025-03-06"), "granted": date("2025-03-05"), "closed": nil} {
+		insert(t, c, "store.holdings", row{"record": dataset, "dataset": dataset, "person_id": id("anna"), "material_code": "m", "valid_from": from, "status": "valid"})
+	}
+	insert(t, c, "store.holdings", row{"record": "revoked", "dataset": "free", "person_id": id("anna"), "material_code": "m", "status": "revoked"},
+		row{"record": "expired", "dataset": "free", "person_id": id("anna"), "material_code": "m", "valid_until": date("2025-03-03")},
+		row{"record": "other", "dataset": "free", "person_id": id("bert"), "material_code": "m"})
 	for i := range 6 {
 		r := row{"record": fmt.Sprint("i", i), "incident_number": fmt.Sprint(i), "department": "urban", "reported_at": march("10 09:00"), "reopened": n(0)}
 		if i < 5 {
@@ -164,6 +170,9 @@ func TestGoldenFigures(t *testing.T) {
 		"repeat_rate_same_department":    {1. / 5, 5, "ok"},
 		"repeat_rate_across_departments": {1. / 5, 5, "ok"},
 		"papers_spared":                  {1. / 5, 5, "ok"},
+		// Handed in on the 4th, 5th, 7th and 8th, met from shared data on the 6th; held and free from the 6th, by a grant from the 5th.
+		"avoidable_rate":             {2. / 5, 5, "ok"},
+		"avoidable_rate_with_grants": {3. / 5, 5, "ok"},
 		// 1, 2, 3, 4, 5 hours and one open: 5/6, 4/6, 3/6 at 3 hours.
 		"incident_time":              {3 * hour, 6, "ok"},
 		"incident_reopened_rate":     {2. / 6, 6, "ok"}, // the open one was closed once

@@ -38,12 +38,15 @@ var (
 )
 
 // known turns the text of a view of mart into that of its view in known; "" when the view cannot be known of another time,
-// because it reads what is kept as it stands now only. Reference data (the calendar, departments) are always those of now.
-func known(text string) string {
+// because it reads what is kept as it stands now only. Reference data (the calendar, the catalogue) are always those of now.
+// twins are the views of mart that have one in known; this one is added to them.
+func known(text string, twins map[string]bool) string {
 	text = comment.ReplaceAllString(text, "")
-	if !martView.MatchString(text) {
+	view := martView.FindStringSubmatch(text)
+	if view == nil {
 		return ""
 	}
+	name := view[1]
 	if strings.Contains(text, "restricted.") || strings.Contains(text, "store.models") || strings.Contains(text, "store.links") {
 		return ""
 	}
@@ -62,18 +65,25 @@ func known(text string) string {
 	})
 	text = plainRead.ReplaceAllStringFunc(text, func(read string) string {
 		part := plainRead.FindStringSubmatch(read)
-		switch name := part[2]; {
-		case name == "current_links":
+		switch table := part[2]; {
+		case table == "current_links":
 			return part[1] + " store.known_links(" + at + ")"
-		case slices.Contains(kept, name): // any version, of whatever time: a view that reads without FINAL narrows further on
+		case slices.Contains(kept, table): // any version, of whatever time: a view that reads without FINAL narrows further on
 			return read + "_versions"
 		}
 		return read
 	})
-	text = martRead.ReplaceAllString(text, "$1 known.$2("+at+")")
+	text = martRead.ReplaceAllStringFunc(text, func(read string) string {
+		part := martRead.FindStringSubmatch(read)
+		if !twins[part[2]] {
+			return read
+		}
+		return part[1] + " known." + part[2] + "(" + at + ")"
+	})
 	if !strings.Contains(text, at) { // reference data
 		return ""
 	}
+	twins[name] = true
 	return text
 }
 

@@ -38,6 +38,7 @@ func ApplyViews(ctx context.Context, conn driver.Conn, zone, definer string, set
 		return fmt.Errorf("read the views: %w", err)
 	}
 	var past []string
+	twins := map[string]bool{}
 	for _, file := range files { // sorted: a view comes after those it reads
 		text, err := fs.ReadFile(views, file)
 		if err != nil {
@@ -46,7 +47,7 @@ func ApplyViews(ctx context.Context, conn driver.Conn, zone, definer string, set
 		if err := conn.Exec(ctx, constants.Replace(string(text))); err != nil {
 			return fmt.Errorf("create the view of %s: %w", path.Base(file), err)
 		}
-		if view := known(constants.Replace(string(text))); view != "" {
+		if view := known(constants.Replace(string(text)), twins); view != "" {
 			past = append(past, view)
 		}
 	}
