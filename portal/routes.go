@@ -40,8 +40,9 @@ type parameter struct {
 }
 
 const (
-	monthPattern = `^[0-9]{4}-(0[1-9]|1[0-2])$`
-	codePattern  = `^[\p{L}\p{N}_.:-]{1,64}$`
+	monthPattern    = `^[0-9]{4}-(0[1-9]|1[0-2])$`
+	quantilePattern = `^0\.[0-9]{1,6}$`
+	codePattern     = `^[\p{L}\p{N}_.:-]{1,64}$`
 )
 
 func (p *Portal) table() []route {
@@ -59,6 +60,7 @@ func (p *Portal) table() []route {
 			Parameters: p.metricParameters(), Result: metrics.Result{}, MediaTypes: []string{"application/json", "text/csv"},
 			Problems: []int{400, 404, 422, 503}, handle: p.metric,
 		},
+		p.processRoute(),
 		{
 			Path: "/api/v1/labels", ID: "labels", Summary: "Names of departments and service items",
 			Result: Labels{}, Problems: []int{503}, handle: p.labels,

@@ -78,12 +78,8 @@ func (f *Figures) period(ctx context.Context, d *metrics.Definition, q metrics.Q
 	if d.Kind == metrics.Survival && q.Quantile == 0 {
 		result.Quantile = 0.5
 	}
-	var asOf *time.Time
-	if err := f.conn.QueryRow(ctx, "SELECT at FROM mart.as_of").Scan(&asOf); err != nil {
-		return metrics.Result{}, fmt.Errorf("ask the warehouse up to when its data speak: %w", err)
-	}
-	if asOf != nil {
-		result.AsOf = asOf.In(f.zone).Format(time.RFC3339)
+	if result.AsOf, err = f.asOf(ctx); err != nil {
+		return metrics.Result{}, err
 	}
 	rows, err := f.conn.Query(ctx, sql, args...)
 	if err != nil {

@@ -16,8 +16,7 @@ import (
 // are key, then what [Definition.Scan] reads, before any suppression. The error is an [InputError].
 func (d *Definition) Query(q Query, zone *time.Location) (sql string, args []any, err error) {
 	if !q.From.valid() || !q.To.valid() || q.To.Before(q.From) {
-		return "", nil, &InputError{Message: fmt.Sprintf("the months %s to %s are no period", q.From, q.To),
-			Do: "give a first and a last month such as 2026-07 and 2026-09"}
+		return "", nil, noPeriod(q.From, q.To)
 	}
 	if q.By != "" && q.By != "month" && d.Dimensions[q.By] == "" {
 		return "", nil, d.unknownDimension(q.By, append(d.DimensionNames(), "month"))
