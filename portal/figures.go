@@ -32,7 +32,8 @@ func (p *Portal) metricParameters() []parameter {
 		{Name: "by", In: "query", Enum: append([]string{"month"}, dimensions...), Description: "One row for each value of this; one row for the whole when absent"},
 		{Name: "from", In: "query", Pattern: monthPattern, Description: "First month; two months before the last one when absent"},
 		{Name: "to", In: "query", Pattern: monthPattern, Description: "Last month; the last complete month of the data when absent"},
-		{Name: "compare", In: "query", Enum: []string{metrics.ComparePrevious, metrics.CompareYear}, Description: "The figures of an earlier period beside, with the difference, which says nothing of chance: as many months right before, or the same months of the year before"},
+		{Name: "compare", In: "query", Enum: metrics.Comparisons, Description: "The figures of an earlier period beside, with the difference, which says nothing of chance: as many months right before, or the same months of the year before. With known: the figures of now beside what was known then, and what has changed since"},
+		{Name: "known", In: "query", Pattern: knownPattern, Description: "What was known at the end of this day, or at this time; what is known now when absent"},
 		{Name: "quantile", In: "query", Pattern: quantilePattern, Description: "Of a metric of the kind survival: which quantile value is; the median when absent"},
 		{Name: "format", In: "query", Enum: []string{"json", "csv"}, Description: "Goes before the Accept header"},
 	}
@@ -117,10 +118,14 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 			}
 			q.By = value
 		case name == "compare":
-			if value != metrics.ComparePrevious && value != metrics.CompareYear {
-				return q, "", badParameter("The parameter compare may be previous or year.")
+			if !slices.Contains(metrics.Comparisons, value) {
+				return q, "", badParameter("The parameter compare may be previous, year or known.")
 			}
 			q.Compare = value
+		case name == "known":
+			if q.Known, err = metrics.ParseKnown(value, p.zone); err != nil {
+				return q, "", badParameter("The parameter known is a day such as 2026-11-01, which means its end, or a time such as 2026-11-01T08:00:00+08:00.")
+			}
 		case name == "quantile":
 			share, err := strconv.ParseFloat(value, 64)
 			if err != nil || !quantile.MatchString(value) || share <= 0 || d.Kind != metrics.Survival {
@@ -138,10 +143,13 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 			}
 			q.Filters[name] = value
 		default:
-			answer := badParameter(fmt.Sprintf("A parameter is not known here; the metric %s takes by, from, to, compare, quantile, format, %s.", d.Name, strings.Join(d.Dimensions, ", ")))
-			answer.Names = nearest(name, append([]string{"by", "from", "to", "compare", "quantile", "format"}, d.Dimensions...))
+			answer := badParameter(fmt.Sprintf("A parameter is not known here; the metric %s takes by, from, to, compare, known, quantile, format, %s.", d.Name, strings.Join(d.Dimensions, ", ")))
+			answer.Names = nearest(name, append([]string{"by", "from", "to", "compare", "known", "quantile", "format"}, d.Dimensions...))
 			return q, "", answer
 		}
+	}
+	if q.Compare == metrics.CompareKnown && q.Known.IsZero() {
+		return q, "", badParameter("With compare=known the parameter known has to say of when, such as 2026-11-01.")
 	}
 	if err := p.completePeriod(ctx, &q); err != nil {
 		return q, "", err
@@ -196,7 +204,7 @@ func (p *Portal) checkFilter(ctx context.Context, dimension, value string) error
 
 // key of a query in the cache: the same for the same question.
 func key(q metrics.Query) string {
-	parts := []string{"metric", q.Metric, q.By, q.From.String(), q.To.String(), q.Compare, strconv.FormatFloat(q.Quantile, 'g', -1, 64)}
+	parts := []string{"metric", q.Metric, q.By, q.From.String(), q.To.String(), q.Compare, q.Known.String(), strconv.FormatFloat(q.Quantile, 'g', -1, 64)}
 	fixed := len(parts)
 	for name := range q.Filters {
 		parts = append(parts, name+"="+q.Filters[name])

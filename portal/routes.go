@@ -41,6 +41,7 @@ type parameter struct {
 
 const (
 	monthPattern    = `^[0-9]{4}-(0[1-9]|1[0-2])$`
+	knownPattern    = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9:]+))?$`
 	quantilePattern = `^0\.[0-9]{1,6}$`
 	codePattern     = `^[\p{L}\p{N}_.:-]{1,64}$`
 )

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -99,10 +100,10 @@ func (a *app) show(d *metrics.Definition) {
 
 // metricsQuery is what the flags of shire metrics query say.
 type metricsQuery struct {
-	by, from, to, compare string
-	where                 []string
-	quantile              float64
-	csv                   bool
+	by, from, to, compare, known string
+	where                        []string
+	quantile                     float64
+	csv                          bool
 }
 
 func (a *app) metricsQueryCommand() *cobra.Command {
@@ -125,7 +126,7 @@ func (a *app) metricsQueryCommand() *cobra.Command {
 				return inputf("%v", err)
 			}
 			return a.withWarehouse(cmd.Context(), func(ctx context.Context, s *setup, e *engines) error {
-				return a.metric(ctx, s, e, d, q, f.csv)
+				return a.metric(ctx, s, e, d, q, f)
 			})
 		},
 	}
@@ -133,7 +134,8 @@ func (a *app) metricsQueryCommand() *cobra.Command {
 	flags.StringVar(&f.by, "by", "", "one row for each value of this: month, or a dimension that shire metrics show names")
 	flags.StringVar(&f.from, "from", "", "first month, such as 2026-01 (default: two months before the last one)")
 	flags.StringVar(&f.to, "to", "", "last month (default: the last complete month of the data)")
-	flags.StringVar(&f.compare, "compare", "", "the figures of an earlier period beside: previous or year")
+	flags.StringVar(&f.compare, "compare", "", "the figures of an earlier period beside: previous or year; or known: what was known at --known")
+	flags.StringVar(&f.known, "known", "", "what was known at the end of this day, such as 2026-11-01, or at this time")
 	flags.StringArrayVar(&f.where, "where", nil, "only this value of a dimension, such as item=339921MZ0001; may be given several times")
 	flags.Float64Var(&f.quantile, "quantile", 0, "of a time: which quantile, such as 0.75 (default: the median)")
 	flags.BoolVar(&f.csv, "csv", false, "print CSV")
@@ -162,7 +164,7 @@ func (f metricsQuery) query(name string) (q metrics.Query, err error) {
 	return q, nil
 }
 
-func (a *app) metric(ctx context.Context, s *setup, e *engines, d *metrics.Definition, q metrics.Query, asCSV bool) error {
+func (a *app) metric(ctx context.Context, s *setup, e *engines, d *metrics.Definition, q metrics.Query, f metricsQuery) error {
 	zone, err := time.LoadLocation(s.config.County.TimeZone)
 	if err != nil {
 		return err
@@ -173,6 +175,11 @@ func (a *app) metric(ctx context.Context, s *setup, e *engines, d *metrics.Defin
 	}
 	defer conn.Close()
 	figures := warehouse.NewFigures(conn, s.metrics, zone)
+	if f.known != "" {
+		if q.Known, err = metrics.ParseKnown(f.known, zone); err != nil {
+			return inputf("--known: %v", err)
+		}
+	}
 	q, err = q.Complete(func() (metrics.Extent, error) { return figures.Extent(ctx) })
 	var result metrics.Result
 	if err == nil {
@@ -189,7 +196,7 @@ func (a *app) metric(ctx context.Context, s *setup, e *engines, d *metrics.Defin
 		return nil
 	}
 	header, rows := result.Table(d)
-	if asCSV {
+	if f.csv {
 		return csv.NewWriter(a.out).WriteAll(append([][]string{header}, rows...))
 	}
 	return a.showFigures(d, result)
@@ -200,7 +207,11 @@ func (a *app) showFigures(d *metrics.Definition, r metrics.Result) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	header := []string{r.By, "value", "interval", "count", "open", "coverage", ""}
 	if r.Compared != nil {
-		header = append(header, r.Compared.From+" to "+r.Compared.To, "difference")
+		before := r.Compared.From + " to " + r.Compared.To
+		if r.Compared.Known != "" {
+			before = "known " + r.Compared.Known
+		}
+		header = append(header, before, "difference")
 	}
 	fmt.Fprintln(w, strings.TrimRight(strings.Join(header, "\t"), "\t"))
 	for _, row := range r.Rows {
@@ -226,11 +237,17 @@ func (a *app) showFigures(d *metrics.Definition, r metrics.Result) error {
 		a.say("Coverage: %s (%s): %d captured of %d reported%s%s", c.State, percent(c.Value), c.Captured, c.Reported,
 			among("; stopped delivering: ", c.Stopped), among("; not reported by ", c.Unreported))
 	}
-	if r.Compared != nil {
+	for _, c := range r.Restated {
+		a.say("Since then: %d records of %s %s", c.Records, cmp.Or(c.Dataset, "persons and organisations"), changeWords[c.Change])
+	}
+	if r.Compared != nil && r.Compared.Known == "" {
 		a.say("The difference is as it is. It says nothing of chance, and proves no effect.")
 	}
 	return nil
 }
+
+var changeWords = map[string]string{"added": "were added", "corrected": "were corrected", "removed": "were removed",
+	"merge": "belong to a party that was merged", "split": "belong to a party that was split"}
 
 // said is a figure in the metric's unit, or what stands for it.
 func said(d *metrics.Definition, v *float64, instead string) string {

@@ -55,6 +55,9 @@ func (f *Figures) Metric(ctx context.Context, q metrics.Query) (metrics.Result, 
 	if err != nil {
 		return metrics.Result{}, err
 	}
+	if q.Compare == metrics.CompareKnown {
+		q.Known = time.Time{}
+	}
 	result, err := f.period(ctx, definition, q)
 	if err != nil || !compares {
 		return result, err
@@ -64,6 +67,13 @@ func (f *Figures) Metric(ctx context.Context, q metrics.Query) (metrics.Result, 
 		return metrics.Result{}, err
 	}
 	result.Beside(q, before)
+	if q.Compare == metrics.CompareKnown {
+		sql, args := earlier.ChangesQuery()
+		result.Restated, err = list(ctx, f.conn, sql, args, func(r *metrics.Restated) []any { return []any{&r.Dataset, &r.Change, &r.Records} })
+		if err != nil {
+			return metrics.Result{}, fmt.Errorf("ask the warehouse what has changed since: %w", err)
+		}
+	}
 	return result, nil
 }
 
@@ -75,10 +85,13 @@ func (f *Figures) period(ctx context.Context, d *metrics.Definition, q metrics.Q
 	}
 	result := metrics.Result{Metric: d.Name, Version: d.Version, Grade: d.Grade, By: q.By, Quantile: q.Quantile,
 		From: q.From.String(), To: q.To.String(), Rows: []metrics.Row{}}
+	if !q.Known.IsZero() {
+		result.Known = q.Known.In(f.zone).Format(time.RFC3339)
+	}
 	if d.Kind == metrics.Survival && q.Quantile == 0 {
 		result.Quantile = 0.5
 	}
-	if result.AsOf, err = f.asOf(ctx); err != nil {
+	if result.AsOf, err = f.asOf(ctx, q); err != nil {
 		return metrics.Result{}, err
 	}
 	rows, err := f.conn.Query(ctx, sql, args...)
@@ -109,9 +122,10 @@ func (f *Figures) cover(ctx context.Context, d *metrics.Definition, q metrics.Qu
 	if by != "month" {
 		by = "department" // the whole is made up of them
 	}
-	rows, err := f.conn.Query(ctx, metrics.CoverageQuery(by),
+	sql, args := q.AsKnown(metrics.CoverageQuery(by),
 		clickhouse.Named("subject", d.Coverage), clickhouse.Named("department", q.Filters["department"]),
 		clickhouse.Named("from", q.From.String()+"-01"), clickhouse.Named("until", q.To.Add(1).String()+"-01"))
+	rows, err := f.conn.Query(ctx, sql, args...)
 	if err != nil {
 		return fmt.Errorf("ask the warehouse for the coverage: %w", err)
 	}

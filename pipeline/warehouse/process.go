@@ -17,7 +17,7 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		return metrics.Process{}, err
 	}
 	p := metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String()}
-	asOf, err := f.asOf(ctx)
+	asOf, err := f.asOf(ctx, metrics.Query{})
 	if err != nil {
 		return metrics.Process{}, err
 	}
@@ -69,9 +69,10 @@ func list[T any](ctx context.Context, conn driver.Conn, query string, args []any
 }
 
 // asOf is the moment up to which the data speak, in the county's time zone; "" when nothing is loaded.
-func (f *Figures) asOf(ctx context.Context) (string, error) {
+func (f *Figures) asOf(ctx context.Context, q metrics.Query) (string, error) {
 	var at *time.Time
-	if err := f.conn.QueryRow(ctx, "SELECT at FROM mart.as_of").Scan(&at); err != nil {
+	sql, args := q.AsKnown("SELECT at FROM mart.as_of")
+	if err := f.conn.QueryRow(ctx, sql, args...).Scan(&at); err != nil {
 		return "", fmt.Errorf("ask the warehouse up to when its data speak: %w", err)
 	}
 	if at == nil {

@@ -102,7 +102,45 @@ func knownTables(definer string) []string {
 			"    ORDER BY dataset DESC, record_id DESC, version DESC, received_at DESC\n    LIMIT 1 BY dataset, record_id\n)\nWHERE deleted = 0\n"+
 			"COMMENT 'store.%[1]s as it was at a time'", name, definer))
 	}
-	return views
+	return append(views, changes(definer))
+}
+
+// changes is the view known.changes: what has come in since a moment, of each record the last word. A record that came and went since
+// then is none.
+func changes(definer string) string {
+	const now = "{at:DateTime64(6, 'UTC')}"
+	var parts []string
+	for _, name := range Kept() {
+		parts = append(parts, fmt.Sprintf(`    SELECT '%[1]s' AS table_name, dataset, record_id AS record,
+        multiIf(before = 0, 'added', gone, 'removed', 'corrected') AS change, at
+    FROM
+    (
+        SELECT dataset, record_id, countIf(received_at IS NULL OR received_at <= %[2]s) AS before,
+            argMax(deleted, (version, received_at)) AS gone, assumeNotNull(max(received_at)) AS at
+        FROM store.%[1]s_versions
+        WHERE record_id IN (SELECT record_id FROM store.%[1]s_versions WHERE received_at > %[2]s)
+        GROUP BY dataset, record_id
+    )
+    WHERE NOT (before = 0 AND gone)`, name, now))
+	}
+	parts = append(parts, `    SELECT 'links', '', record_id, toString(argMax(l.kind, l.version)), assumeNotNull(max(effective_at))
+    FROM store.links AS l
+    WHERE effective_at > `+now+`
+    GROUP BY record_id`)
+	return fmt.Sprintf(`CREATE OR REPLACE VIEW known.changes
+(
+    table_name LowCardinality(String) COMMENT 'table of the model (mart.<table>); links for records that belong to another person or organisation since',
+    dataset LowCardinality(String) COMMENT 'dataset it belongs to; empty for links',
+    record UUID COMMENT 'the record: the same in every load',
+    change LowCardinality(String) COMMENT 'added, corrected, removed; merge or split for links',
+    received_at DateTime64(6, 'UTC') COMMENT 'when the last of it reached the county'
+)
+DEFINER = %s SQL SECURITY DEFINER
+AS SELECT table_name, dataset, record, change, at AS received_at FROM
+(
+%s
+)
+COMMENT 'what has changed in the model since a time: why figures that were known then are restated'`, "`"+definer+"`", strings.Join(parts, "\n    UNION ALL\n"))
 }
 
 func applyKnown(ctx context.Context, conn driver.Conn, definer string, texts []string) error {

@@ -9,15 +9,17 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/clickhouse"
+	"github.com/shirecounty/shire/schemas/metrics"
 )
 
 // A view of known shows what its view in mart showed then: the same histories are loaded once up to a moment, and once whole.
 func TestKnownIsWhatMartShowed(t *testing.T) {
 	c := ready(t)
 	a := as(t, clickhouse.Analyst)
-	views := read(t, c, "name", "FROM system.tables WHERE database = 'known' ORDER BY name")
+	views := read(t, c, "name", "FROM system.tables WHERE database = 'known' AND name != 'changes' ORDER BY name")
 	start := local("2026-03-02 09:00")
 	rapid.Check(t, func(rt *rapid.T) {
 		type load struct {
@@ -115,4 +117,54 @@ func TestKnownRepeats(t *testing.T) {
 	same(t, read(t, c, "day(submitted_at); repeat", "FROM known.submissions(at = '2026-04-03 12:00:00') ORDER BY 1"), "1 ", "2 same_department")
 	same(t, read(t, c, "day(submitted_at); repeat", "FROM known.submissions(at = '2026-04-02 12:00:00') ORDER BY 1"), "1 ")
 	same(t, read(t, c, "count()", "FROM known.submissions(at = '2026-04-01 00:00:00')"), "0")
+}
+
+// Load, correct, merge, and ask again as of before and as of now: both are right, and what changed is said.
+func TestFiguresAreRestated(t *testing.T) {
+	c, a := ready(t), as(t, clickhouse.Analyst)
+	first := local("2026-04-01 09:00")
+	paper := func(i, person int, version uint64, document string) row {
+		return row{"record": fmt.Sprint("paper ", i), "document": document, "material_code": "m", "submitted_at": local(fmt.Sprintf("2026-03-%02d 09:00", 1+i)), "department": "hall",
+			"person_id": id(fmt.Sprint("person ", person)), "person_record": id(fmt.Sprint("record ", i)), "version": version, "received_at": first.AddDate(0, 0, int(version))}
+	}
+	for i := range 10 { // ten people, of whom 0 and 1 turn out to be one; the paper of 2 turns out to be that of 3
+		insert(t, c, "store.submissions", paper(i, i, 1, fmt.Sprint("document ", i/2)))
+	}
+	insert(t, c, "store.links", row{"record": "record 1", "party": "person", "kind": "merge", "previous_id": id("person 1"), "party_id": id("person 0"), "version": uint64(2), "effective_at": first.AddDate(0, 0, 2)})
+	insert(t, c, "store.submissions", paper(2, 3, 3, "document 1"), paper(10, 10, 3, "x"), row{"record": "paper 9", "version": uint64(3), "deleted": uint8(1), "received_at": first.AddDate(0, 0, 3)})
+	zone, _ := time.LoadLocation(zone)
+	set, err := metrics.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := warehouse.NewFigures(a, set, zone)
+	march := metrics.Query{Metric: "repeat_rate", From: metrics.Month{Year: 2026, Month: 3}, To: metrics.Month{Year: 2026, Month: 3}}
+	ask := func(known string, compare string) metrics.Result {
+		q := march
+		q.Compare = compare
+		if known != "" {
+			if q.Known, err = metrics.ParseKnown(known, zone); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r, err := figures.Metric(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	figure := func(r metrics.Row) string { return fmt.Sprintf("%v of %v", *r.Numerator, *r.Denominator) }
+	for known, want := range map[string]string{"2026-04-02": "0 of 10", "2026-04-03": "1 of 10", "2026-04-04": "2 of 10", "": "2 of 10"} {
+		if got := figure(ask(known, "").Rows[0]); got != want {
+			t.Errorf("known %q: %s, not %s", known, got, want)
+		}
+	}
+	r := ask("2026-04-02", metrics.CompareKnown)
+	if got := figure(r.Rows[0]) + ", was " + figure(*r.Rows[0].Before); got != "2 of 10, was 0 of 10" {
+		t.Error(got)
+	}
+	want := []metrics.Restated{{Dataset: "", Change: "merge", Records: 1}, {Dataset: "d", Change: "added", Records: 1}, {Dataset: "d", Change: "corrected", Records: 1}, {Dataset: "d", Change: "removed", Records: 1}}
+	if !slices.Equal(r.Restated, want) {
+		t.Errorf("restated by %v", r.Restated)
+	}
 }

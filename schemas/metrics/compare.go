@@ -12,6 +12,9 @@ const (
 	CompareYear     = "year"     // the same months of the year before, of two years before when it is longer than a year ...
 )
 
+// Comparisons lists them.
+var Comparisons = []string{ComparePrevious, CompareYear, CompareKnown}
+
 // MostMonths is how long a period may be: ten years.
 const MostMonths = 120
 
@@ -53,9 +56,15 @@ func (q Query) Earlier() (earlier Query, ok bool, err error) {
 	case ComparePrevious:
 	case CompareYear:
 		months = (months + 11) / 12 * 12
+	case CompareKnown:
+		if q.Known.IsZero() {
+			return Query{}, false, &InputError{Message: "it is not said with what was known when the figures of now are compared", Do: "give known, such as 2026-11-01"}
+		}
+		q.Compare = ""
+		return q, true, nil
 	default:
 		return Query{}, false, &InputError{Message: fmt.Sprintf("there is no comparison %q", q.Compare),
-			Do: document.DidYouMean(q.Compare, []string{ComparePrevious, CompareYear})}
+			Do: document.DidYouMean(q.Compare, Comparisons)}
 	}
 	q.From, q.To, q.Compare = q.From.Add(-months), q.To.Add(-months), ""
 	return q, true, nil
@@ -64,7 +73,7 @@ func (q Query) Earlier() (earlier Query, ok bool, err error) {
 // Beside puts the rows of the earlier period, which Earlier asked for, beside those of the result: groups are matched by their keys, months by
 // their place in the period. A group that is gone stays, without a figure of its own.
 func (r *Result) Beside(q Query, earlier Result) {
-	r.Compared = &Period{From: earlier.From, To: earlier.To, Coverage: earlier.Coverage}
+	r.Compared = &Period{From: earlier.From, To: earlier.To, Known: earlier.Known, Coverage: earlier.Coverage}
 	months := 0
 	if from, err := ParseMonth(earlier.From); err == nil {
 		months = q.From.since(from)

@@ -15,7 +15,8 @@ type Query struct {
 	From     Month             // first month
 	To       Month             // last month
 	Filters  map[string]string // dimension -> value
-	Compare  string            // "", [ComparePrevious] or [CompareYear]: the same figures of an earlier period beside
+	Compare  string            // "", [ComparePrevious] or [CompareYear]: the same figures of an earlier period beside; [CompareKnown]: those of now beside those of Known
+	Known    time.Time         // what was known then; zero: what is known now
 	Quantile float64           // of a survival metric, between 0 and 1; 0 is the median
 }
 
@@ -32,15 +33,19 @@ type Result struct {
 	To       string    `json:"to"`
 	Quantile float64   `json:"quantile,omitempty"` // of a survival metric: which one Value is
 	AsOf     string    `json:"as_of"`              // RFC 3339; open cases are censored here
+	Known    string    `json:"known,omitempty"`    // RFC 3339; the figure as it was known then; absent: as it is known now
 	Coverage *Coverage `json:"coverage,omitempty"` // of what was asked for as a whole; absent for a metric that names no subject
 	Compared *Period   `json:"compared,omitempty"` // the earlier period of Row.Before
 	Rows     []Row     `json:"rows"`
+
+	Restated []Restated `json:"restated,omitempty"` // with [CompareKnown]: what has changed since
 }
 
-// Period is the months that a figure is compared with.
+// Period is what a figure is compared with.
 type Period struct {
 	From     string    `json:"from"`
 	To       string    `json:"to"`
+	Known    string    `json:"known,omitempty"` // RFC 3339; with [CompareKnown]
 	Coverage *Coverage `json:"coverage,omitempty"`
 }
 

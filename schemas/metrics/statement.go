@@ -46,7 +46,8 @@ func (d *Definition) Query(q Query, zone *time.Location) (sql string, args []any
 	default:
 		sql = d.sums(d.key(q.By, zone)+" AS key", d.chosen(filters), "key")
 	}
-	return sql + "\nORDER BY key", args, nil
+	sql, args = q.AsKnown(sql+"\nORDER BY key", args...)
+	return sql, args, nil
 }
 
 // key is the expression of what the groups are told apart by.
