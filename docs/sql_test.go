@@ -3,6 +3,7 @@ package docs_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"testing"
@@ -60,7 +61,7 @@ func TestAnalystsStatements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := clickhouse.LoadReference(ctx, w.Conn(), days, map[string]contract.Text{"forestry": {Zh: "林业局", En: "Forestry Bureau"}}); err != nil {
+	if err := clickhouse.LoadReference(ctx, w.Conn(), days, map[string]contract.Text{"forestry": {Zh: "林业局", En: "Forestry Bureau"}}, maps.Values(contract.Set{})); err != nil {
 		t.Fatal(err)
 	}
 	set, err := metrics.Load()

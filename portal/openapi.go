@@ -129,19 +129,20 @@ func schemaOf(v any, schemas map[string]any) map[string]any {
 	for name, schema := range document.Defs {
 		schemas[name] = schema
 	}
-	allowNull(t, schemas)
+	allowNull(t, schemas, map[reflect.Type]bool{})
 	return map[string]any{"$ref": "#/components/schemas/" + t.Name()}
 }
 
 // allowNull adds null to the properties that are pointers and always present: a suppressed figure is null, not absent.
-func allowNull(t reflect.Type, schemas map[string]any) {
+func allowNull(t reflect.Type, schemas map[string]any, done map[reflect.Type]bool) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
 	schema, ok := schemas[t.Name()].(map[string]any)
-	if t.Kind() != reflect.Struct || !ok {
+	if t.Kind() != reflect.Struct || !ok || done[t] {
 		return
 	}
+	done[t] = true // a row holds the row that it is compared with
 	properties, _ := schema["properties"].(map[string]any)
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -153,6 +154,6 @@ func allowNull(t reflect.Type, schemas map[string]any) {
 		if kind, plain := property["type"].(string); plain && field.Type.Kind() == reflect.Pointer && options == "" {
 			property["type"] = []any{kind, "null"}
 		}
-		allowNull(field.Type, schemas)
+		allowNull(field.Type, schemas, done)
 	}
 }

@@ -46,6 +46,7 @@ type Figures interface {
 	Metric(ctx context.Context, q metrics.Query) (metrics.Result, error)
 	Labels(ctx context.Context) (departments, items []metrics.Label, err error)
 	Interventions(ctx context.Context) ([]metrics.Intervention, error)
+	Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error)
 }
 
 // Flow tells how the data gets in.

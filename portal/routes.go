@@ -40,8 +40,10 @@ type parameter struct {
 }
 
 const (
-	monthPattern = `^[0-9]{4}-(0[1-9]|1[0-2])$`
-	codePattern  = `^[\p{L}\p{N}_.:-]{1,64}$`
+	monthPattern    = `^[0-9]{4}-(0[1-9]|1[0-2])$`
+	knownPattern    = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9:]+))?$`
+	quantilePattern = `^0\.[0-9]{1,6}$`
+	codePattern     = `^[\p{L}\p{N}_.:-]{1,64}$`
 )
 
 func (p *Portal) table() []route {
@@ -59,6 +61,7 @@ func (p *Portal) table() []route {
 			Parameters: p.metricParameters(), Result: metrics.Result{}, MediaTypes: []string{"application/json", "text/csv"},
 			Problems: []int{400, 404, 422, 503}, handle: p.metric,
 		},
+		p.processRoute(),
 		{
 			Path: "/api/v1/labels", ID: "labels", Summary: "Names of departments and service items",
 			Result: Labels{}, Problems: []int{503}, handle: p.labels,

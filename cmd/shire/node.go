@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -373,7 +374,7 @@ func (n *node) openWarehouse(ctx context.Context, bus string) (err error) {
 // be asked. Loading does not wait for it.
 func (n *node) writeViews(ctx context.Context) error {
 	return n.persist(ctx, func(ctx context.Context) error {
-		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
+		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments, maps.Values(n.contracts)); err != nil {
 			return err
 		}
 		return clickhouse.Views{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -75,7 +76,7 @@ func county(t *testing.T) (driver.Conn, *warehouse.Figures) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := clickhouse.LoadReference(ctx, loader, cal, map[string]contract.Text{"hall": {Zh: "政务服务中心", En: "Service hall"}}); err != nil {
+	if err := clickhouse.LoadReference(ctx, loader, cal, map[string]contract.Text{"hall": {Zh: "政务服务中心", En: "Service hall"}}, maps.Values(contract.Set{})); err != nil {
 		t.Fatal(err)
 	}
 	set, err := metrics.Load()

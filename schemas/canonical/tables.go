@@ -137,6 +137,48 @@ var Tables = []*Table{
 		},
 	},
 	{
+		Name: "department_reports", Database: "store",
+		Doc: "how many a department says it had in a month; what the platform captured is held against it (报送数)",
+		Columns: []Column{
+			{"department", Code, Mapped, true, "department that it is about (报送部门)"},
+			{"subject", Code, Mapped, true, "what was counted: cases (收件), incidents (诉求), decisions (决议), training (参训人次)"},
+			{"month", Date, Mapped, true, "a day of the month that it is about (报送月份)"},
+			{"reported", Integer, Mapped, true, "how many applied, reported, were decided or took part in that month (报送数)"},
+		},
+	},
+	{
+		Name: "council_decisions", Database: "store",
+		Doc: "a decision of a residents' council and what became of it: one matter, one discussion, one vote (居民议事会决议)",
+		Columns: []Column{
+			{"decision", Code, Mapped, true, "number of the decision (决议编号)"},
+			{"topic", Code, Mapped, false, "what it is about, in a word of a list (议题类别)"},
+			{"division", Code, Mapped, false, "administrative division of the council, GB/T 2260 (行政区划)"},
+			{"department", Code, Mapped, true, "department that has to carry it out (落实部门)"},
+			{"decided_at", Timestamp, Mapped, true, "voted on (表决时间)"},
+			{"entitled", Integer, Mapped, false, "representatives who were to come (应到人数)"},
+			{"attended", Integer, Mapped, false, "representatives who came (实到人数)"},
+			{"in_favour", Integer, Mapped, false, "votes in favour (赞成票数)"},
+			{"due_on", Date, Mapped, false, "to be carried out by this day, inclusive (落实期限)"},
+			{"carried_out_on", Date, Mapped, false, "carried out (落实日期)"},
+			{"published_on", Date, Mapped, false, "result published (公开日期)"},
+		},
+	},
+	{
+		Name: "training_participations", Database: "store",
+		Doc: "one participant of one training or observation visit, by a pseudonym, and what came of it (参训, 观摩)",
+		Columns: []Column{
+			{"training", Code, Mapped, true, "number of the training (培训编号)"},
+			{"kind", Code, Mapped, false, "course, observation_visit, workshop ... (培训类型)"},
+			{"participant", Text, Pseudonym, true, "pseudonym of the participant (参训人)"},
+			{"department", Code, Mapped, true, "department that sent the participant (选派部门)"},
+			{"attended_at", Timestamp, Mapped, true, "first day (参训时间)"},
+			{"satisfaction", Integer, Mapped, false, "1 best to 5 worst (满意度)"},
+			{"points_before", Integer, Mapped, false, "points in the test before it (训前测试分)"},
+			{"points_after", Integer, Mapped, false, "points in the test after it (训后测试分)"},
+			{"practised_on", Date, Mapped, false, "the participant's plan was put to work (计划实施日期)"},
+		},
+	},
+	{
 		Name: "verdicts", Database: "restricted", Mention: VerdictMention, Personal: true, Own: true,
 		Doc: "what a person decided about two records: one party or two; holds on all later data until it is withdrawn (人工判定)",
 		Columns: []Column{

@@ -37,7 +37,7 @@ func ApplyViews(ctx context.Context, conn driver.Conn, zone, definer string, set
 	return Views{Zone: zone, Definer: definer, Metrics: set}.Apply(ctx, conn)
 }
 
-// Apply writes every view of mart, ops and metrics anew, and drops views of metrics that are no longer defined. The
+// Apply writes every view of mart, known, ops and metrics anew, and drops views of metrics that are no longer defined. The
 // views are definitions without data, so this is done at every start: a new program, another time zone, other rules of the
 // clock or a changed metric show at once.
 func (v Views) Apply(ctx context.Context, conn driver.Conn) error {
@@ -49,6 +49,8 @@ func (v Views) Apply(ctx context.Context, conn driver.Conn) error {
 	if err != nil {
 		return fmt.Errorf("read the views: %w", err)
 	}
+	var past []string
+	twins := map[string]bool{}
 	for _, file := range files { // sorted: a view comes after those it reads
 		text, err := fs.ReadFile(views, file)
 		if err != nil {
@@ -57,6 +59,12 @@ func (v Views) Apply(ctx context.Context, conn driver.Conn) error {
 		if err := conn.Exec(ctx, constants.Replace(string(text))); err != nil {
 			return fmt.Errorf("create the view of %s: %w", path.Base(file), err)
 		}
+		if view := known(constants.Replace(string(text)), twins); view != "" {
+			past = append(past, view)
+		}
+	}
+	if err := applyKnown(ctx, conn, v.Definer, past); err != nil {
+		return err
 	}
 	for _, definition := range v.Metrics.All() {
 		if err := conn.Exec(ctx, metrics.Compile(definition, v.Zone, v.Definer)); err != nil {
