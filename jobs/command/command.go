@@ -243,6 +243,9 @@ func (w *Worker) drain(from *os.File, to *recorder, full func()) error {
 	piece := make([]byte, readSize)
 	told := false
 	for {
+		if told {
+			time.Sleep(time.Millisecond) // it prints for nobody; that need not cost anything
+		}
 		n, err := from.Read(piece)
 		if n > 0 {
 			_, _ = to.Write(piece[:n]) // close returns its error; until then the command must not wait for a reader

@@ -71,17 +71,19 @@ func (r *recorder) Write(p []byte) (int, error) {
 			continue
 		}
 		r.skipLF = false
+		if r.kept >= r.most && len(r.line) == 0 {
+			r.cutting = true
+			break
+		}
 		end := bytes.IndexAny(p, "\r\n")
 		if end < 0 {
 			r.add(p)
-			p = nil
-			break
+			return n, r.failed
 		}
 		r.add(p[:end])
 		r.skipLF = p[end] == '\r'
 		p = p[end+1:]
 		r.endLine()
-		r.cutting = r.kept >= r.most && len(p) > 0
 	}
 	if len(p) > 0 {
 		r.keepTail(p)
@@ -114,16 +116,14 @@ func (r *recorder) keepTail(p []byte) {
 
 func (r *recorder) endLine() {
 	line := r.hide.Replace(string(r.line))
-	over, most := r.lineOver, lineMax
+	over, whole := r.lineOver, len(line)
 	if over > 0 {
-		most = max(0, min(most, len(line)-r.secret)) // where the line was cut may be the middle of a secret
+		line = line[:max(0, whole-r.secret)] // where it ends may be the middle of a secret
 	}
-	if len(line) > most {
-		for most > 0 && len(line)-most < utf8.UTFMax && !utf8.RuneStart(line[most]) {
-			most--
-		}
-		over += len(line) - most
-		line = line[:most]
+	line = line[:min(lineMax, len(line))]
+	if over += whole - len(line); over > 0 {
+		line = line[:len(line)-halfRune(line)]
+		over = r.lineOver + whole - len(line)
 	}
 	line = harmless(line)
 	if over > 0 {
@@ -132,6 +132,19 @@ func (r *recorder) endLine() {
 	r.kept += len(r.line) + r.lineOver + 1
 	r.line, r.lineOver = r.line[:0], 0
 	r.emit(line)
+}
+
+// halfRune is how many bytes at the end are the beginning of a character.
+func halfRune(line string) int {
+	for n := 1; n < utf8.UTFMax && n <= len(line); n++ {
+		if last := line[len(line)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRuneInString(last) {
+				return 0
+			}
+			return n
+		}
+	}
+	return 0
 }
 
 func (r *recorder) emit(line string) {

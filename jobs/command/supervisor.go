@@ -266,6 +266,7 @@ type ending struct {
 	grace   time.Duration
 	settles time.Time // zero: not yet
 	termed  time.Time
+	told    map[int]bool // who got SIGTERM
 	killed  time.Time
 	killing bool
 }
@@ -285,19 +286,34 @@ func (e *ending) begin(kill bool) {
 		e.killing, e.killed = true, now
 	}
 	if !e.begun() {
-		e.termed = now
-		e.tree.signal(syscall.SIGTERM)
-		e.tree.signal(syscall.SIGCONT) // what was stopped hears it, too
+		e.termed, e.told = now, map[int]bool{}
+		e.tell(e.tree.alive())
 	}
 	e.act()
 }
 
-func (e *ending) act() {
-	if !e.killing && !e.termed.IsZero() && time.Since(e.termed) > e.grace {
-		e.killing, e.killed = true, time.Now()
+// tell asks processes to end that have not been asked yet.
+func (e *ending) tell(pids []int) {
+	for _, pid := range pids {
+		if !e.told[pid] {
+			e.told[pid] = true
+			e.tree.signalOne(pid, syscall.SIGTERM)
+			e.tree.signalOne(pid, syscall.SIGCONT) // what was stopped hears it, too
+		}
 	}
-	if e.killing {
+}
+
+func (e *ending) act() {
+	switch {
+	case e.killing:
 		e.tree.signal(syscall.SIGKILL)
+	case e.termed.IsZero():
+	case time.Since(e.termed) > e.grace:
+		e.killing, e.killed = true, time.Now()
+		e.tree.signal(syscall.SIGKILL)
+	default:
+		// A process whose parent was told before it was seen. What a living one starts to clean up is left in peace.
+		e.tell(e.tree.orphans())
 	}
 }
 

@@ -77,6 +77,13 @@ func (tree) signal(signal syscall.Signal) {
 	})
 }
 
+func (tree) signalOne(pid int, signal syscall.Signal) {
+	_ = syscall.Kill(pid, signal)
+}
+
+// orphans are the processes whose own parents have ended, and the command.
+func (tree) orphans() []int { return childrenOf()(os.Getpid()) }
+
 func walk(pid int, children func(int) []int, visit func(int)) {
 	for _, child := range children(pid) {
 		visit(child)

@@ -41,6 +41,10 @@ func (t tree) alive() []int {
 
 func (t tree) signal(signal syscall.Signal) { _ = syscall.Kill(-t.group, signal) }
 
+func (t tree) signalOne(_ int, signal syscall.Signal) { t.signal(signal) }
+
+func (t tree) orphans() []int { return nil }
+
 func memoryOf([]int, uint64) uint64 { return 0 }
 
 func oomKills() uint64 { return 0 }
