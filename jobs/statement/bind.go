@@ -19,10 +19,13 @@ var (
 // escape writes a text as ClickHouse reads the value of a parameter: as a field of a tab-separated file.
 var escape = strings.NewReplacer(`\`, `\\`, "\t", `\t`, "\n", `\n`, "\r", `\r`, "\x00", `\0`, "\b", `\b`, "\f", `\f`)
 
-// bind gives the values of a statement's parameters, which the server puts in their places: they are never part of its
-// text.
-func bind(st Statement, t jobs.Task) (map[string]string, error) {
-	values := map[string]string{}
+// bind gives the text that the server gets, and the values that it puts in the places of the parameters: they are never
+// part of the text. A moment that stands there as several types becomes a parameter for each: a server has one value for a
+// name.
+func bind(st Statement, t jobs.Task) (text string, values map[string]string, err error) {
+	values = map[string]string{}
+	types := map[string][]string{}
+	done := 0
 	for _, p := range st.Parameters {
 		value, given := t.Parameters[p.Name]
 		switch p.Name {
@@ -40,11 +43,24 @@ func bind(st Statement, t jobs.Task) (map[string]string, error) {
 			value, given = moment(t.Due, p.Type)
 		}
 		if !given {
-			return nil, fmt.Errorf("line %d: the run has no value for {%s:%s}", p.Line, p.Name, p.Type)
+			return "", nil, fmt.Errorf("line %d: the run has no value for {%s:%s}", p.Line, p.Name, p.Type)
 		}
-		values[p.Name] = escape.Replace(value)
+		name := p.Name
+		if slices.Contains(moments, name) {
+			n := slices.Index(types[name], p.Type)
+			if n < 0 {
+				n = len(types[name])
+				types[name] = append(types[name], p.Type)
+			}
+			if n > 0 {
+				name = fmt.Sprintf("%s$%d", name, n) // no parameter of a job has such a name
+			}
+		}
+		text += st.Text[done:p.at] + name
+		done = p.at + len(p.Name)
+		values[name] = escape.Replace(value)
 	}
-	return values, nil
+	return text + st.Text[done:], values, nil
 }
 
 // isMoment tells whether a parameter of the type can take a time.

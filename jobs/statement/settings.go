@@ -133,7 +133,6 @@ func (s *Settings) statements() ([]Statement, error) {
 		if message, do := st.misuse(); message != "" {
 			fail(st.Line, do, "%s", message)
 		}
-		types := map[string]string{}
 		for _, p := range st.Parameters {
 			used[p.Name] = true
 			if !slices.Contains(known, p.Name) {
@@ -143,10 +142,6 @@ func (s *Settings) statements() ([]Statement, error) {
 			if slices.Contains(moments, p.Name) && !isMoment(p.Type) {
 				fail(p.Line, fmt.Sprintf("write {%s:DateTime}, {%s:Date} or {%s:String}", p.Name, p.Name, p.Name), "%s is a moment, not %s", p.Name, p.Type)
 			}
-			if other, twice := types[p.Name]; twice && other != p.Type && slices.Contains(moments, p.Name) {
-				fail(p.Line, fmt.Sprintf("write {%s:DateTime} in both places, and toDate() or toString() around it", p.Name), "%s stands in one statement as %s and as %s", p.Name, other, p.Type)
-			}
-			types[p.Name] = p.Type
 		}
 	}
 	for _, name := range s.parameters {

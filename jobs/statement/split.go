@@ -20,6 +20,7 @@ type Statement struct {
 type Parameter struct {
 	Name, Type string
 	Line       int
+	at         int // where its name stands in the statement's text
 }
 
 // word is a bare word, in upper case.
@@ -247,6 +248,7 @@ func (s *splitter) cut(at int) error {
 			st.words = append(st.words, word{strings.ToUpper(text), before})
 		case t.kind == sign && text == "{":
 			if p, ok := s.parameter(tokens[i:]); ok {
+				p.at -= from
 				st.Parameters = append(st.Parameters, p)
 			}
 		}
@@ -269,6 +271,7 @@ func (s *splitter) parameter(tokens []token) (p Parameter, ok bool) {
 		Name: s.text[tokens[1].from:tokens[1].to],
 		Type: strings.TrimSpace(s.text[tokens[3].from:tokens[closing].from]),
 		Line: s.line(tokens[0].from),
+		at:   tokens[1].from,
 	}, true
 }
 

@@ -64,11 +64,11 @@ func TestParameters(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Parameter{{"from", "DateTime('Asia/Shanghai')", 1}, {"b", "Array( String )", 3}}
+	want := []Parameter{{"from", "DateTime('Asia/Shanghai')", 1, 18}, {"b", "Array( String )", 3, 84}}
 	if got := statements[0].Parameters; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
-	want = []Parameter{{"c", "UInt8", 3}, {"c", "UInt8", 3}, {"d", "Enum('a}'=1)", 3}}
+	want = []Parameter{{"c", "UInt8", 3, 8}, {"c", "UInt8", 3, 20}, {"d", "Enum('a}'=1)", 3, 31}}
 	if got := statements[1].Parameters; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
@@ -186,6 +186,11 @@ func FuzzSplit(f *testing.F) {
 				t.Fatalf("%q: %q comes apart into %v, %v", text, s.Text, again, err)
 			}
 			s.misuse()
+			for _, p := range s.Parameters {
+				if !strings.HasPrefix(s.Text[p.at:], p.Name) {
+					t.Fatalf("%q: the name %s does not stand at %d", s.Text, p.Name, p.at)
+				}
+			}
 		}
 	})
 }

@@ -116,12 +116,12 @@ func (w *Worker) understand(ctx context.Context, statements []Statement, t jobs.
 	}
 	defer conn.Close()
 	for _, st := range statements {
-		values, err := bind(st, t)
+		text, values, err := bind(st, t)
 		if err != nil {
 			problems = append(problems, &document.Problem{File: w.settings.File, Line: st.Line, Message: err.Error(), Do: "give the parameter in the job, or to the run"})
 			continue
 		}
-		kind, err := explain(ctx, conn, st.Text, values)
+		kind, err := explain(ctx, conn, text, values)
 		var exception *ch.Exception
 		if errors.As(err, &exception) {
 			problems = append(problems, &document.Problem{File: w.settings.File, Line: st.Line, Message: "ClickHouse does not understand the statement: " + sentence(exception), Do: "try it with shire sql"})
@@ -173,7 +173,7 @@ func count(kinds []string, is func(string) bool) (n int) {
 }
 
 func (r *run) statement(ctx context.Context, st Statement, kind string) error {
-	values, err := bind(st, r.task)
+	text, values, err := bind(st, r.task)
 	if err != nil {
 		return err
 	}
@@ -186,14 +186,14 @@ func (r *run) statement(ctx context.Context, st Statement, kind string) error {
 	}
 	r.counts["statements"]++
 	if !returnsRows(kind) {
-		if err := r.conn.Exec(ctx, st.Text); err != nil {
+		if err := r.conn.Exec(ctx, text); err != nil {
 			return r.failure(err)
 		}
 		r.counts["rows_written"] += written.Load()
 		say("%d rows written", written.Load())
 		return nil
 	}
-	rows, err := r.conn.Query(ctx, st.Text)
+	rows, err := r.conn.Query(ctx, text)
 	if err != nil {
 		return r.failure(err)
 	}
