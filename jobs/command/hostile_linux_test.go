@@ -49,15 +49,16 @@ func TestNothingOutlivesTheCommand(t *testing.T) {
 		}
 	})
 	t.Run("that is never the same process", func(t *testing.T) {
-		chain := script(t, "#!/bin/sh\nsetsid $0 >/dev/null 2>&1 &\nexit 0\n")
-		_, _, err := do(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{chain}, "grace": "50ms"}), nil)
+		// It would end by itself after a while, so that a broken guard does not take the machine with it.
+		chain := script(t, "#!/bin/sh\n[ $1 -lt 5000 ] && setsid $0 $(($1 + 1)) >/dev/null 2>&1 &\nexit 0\n")
+		_, _, err := do(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{chain, "0"}, "grace": "50ms"}), nil)
 		if err != nil {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("that multiplies", func(t *testing.T) {
-		bomb := script(t, "#!/bin/sh\ntrap '' TERM\n$0 & $0 & wait\n")
-		_, _, err := do(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{bomb}, "processes_max": 60, "nice": 19}), nil)
+		bomb := script(t, "#!/bin/sh\ntrap '' TERM\n[ $1 -lt 8 ] || exec sleep 100\n$0 $(($1 + 1)) & $0 $(($1 + 1)) & wait\n") // 511 processes, no more
+		_, _, err := do(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{bomb, "0"}, "processes_max": 60, "nice": 19}), nil)
 		if err == nil || !strings.Contains(err.Error(), "processes where processes_max allows 60, and was killed") {
 			t.Errorf("got %v", err)
 		}
