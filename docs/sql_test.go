@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var statement = regexp.MustCompile("(?s)```sql\n(.*?)```")
+var sqlBlock = regexp.MustCompile("(?s)```sql\n(.*?)```")
 
 // What the analyst is told to ask is understood, with an analyst's rights, by a warehouse of this schema.
 func TestAnalystsStatements(t *testing.T) {
@@ -77,7 +77,7 @@ func TestAnalystsStatements(t *testing.T) {
 	}
 	defer analyst.Close()
 	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
-		found := statement.FindAllStringSubmatch(read(t, file), -1)
+		found := sqlBlock.FindAllStringSubmatch(read(t, file), -1)
 		if len(found) < 5 {
 			t.Errorf("%s holds %d statements", file, len(found))
 		}
@@ -95,4 +95,5 @@ func TestAnalystsStatements(t *testing.T) {
 			rows.Close()
 		}
 	}
+	runJobStatements(t, address)
 }

@@ -119,7 +119,8 @@ type engines struct {
 	nc      *nats.Conn
 	loader  warehouse.Address
 	analyst warehouse.Address
-	key     []byte // of the pseudonyms
+	jobs    warehouse.Address // for SQL of the county's own that writes
+	key     []byte            // of the pseudonyms
 }
 
 // start runs the embedded engines (where county.yaml names no address) and connects to both.
@@ -214,7 +215,10 @@ func (e *engines) connect(c *county.Config, secrets map[string]string, clickhous
 	if e.nc, err = connectNATS(c, natsURL, reach...); err != nil {
 		return err
 	}
-	e.loader, e.analyst, err = clickhouseAddresses(c, secrets, clickhouseAt)
+	if e.loader, e.analyst, err = clickhouseAddresses(c, secrets, clickhouseAt); err != nil {
+		return err
+	}
+	e.jobs, err = jobsAddress(c, secrets, clickhouseAt)
 	return err
 }
 

@@ -65,6 +65,8 @@ type ClickHouse struct {
 	Password        Secret `yaml:"password,omitempty" json:"password,omitempty"`
 	AnalystUser     string `yaml:"analyst_user,omitempty" json:"analyst_user,omitempty" jsonschema:"description=User that figures and shire sql read as; shire_analyst when absent"`
 	AnalystPassword Secret `yaml:"analyst_password,omitempty" json:"analyst_password,omitempty"`
+	JobsUser        string `yaml:"jobs_user,omitempty" json:"jobs_user,omitempty" jsonschema:"description=User that jobs with SQL which writes run as; shire_jobs when absent"`
+	JobsPassword    Secret `yaml:"jobs_password,omitempty" json:"jobs_password,omitempty"`
 	TLS             TLS    `yaml:"tls,omitempty" json:"tls,omitempty"`
 	NativePort      int    `yaml:"native_port,omitempty" json:"native_port,omitempty" jsonschema:"description=Port of the embedded server on loopback; any free one when absent"`
 	HTTPPort        int    `yaml:"http_port,omitempty" json:"http_port,omitempty"`

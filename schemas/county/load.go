@@ -73,7 +73,7 @@ func (c *Config) defaults() {
 	if c.Calendars != "" {
 		c.Calendars = c.Resolve(c.Calendars)
 	}
-	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Pseudonyms.Key} {
+	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Engines.ClickHouse.JobsPassword, &c.Pseudonyms.Key} {
 		if path, isFile := strings.CutPrefix(string(*secret), "file:"); isFile {
 			*secret = Secret("file:" + c.Resolve(path))
 		}
@@ -227,6 +227,7 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 			ClickHouse struct {
 				Password string
 				Analyst  string `yaml:"analyst_password"`
+				Jobs     string `yaml:"jobs_password"`
 			}
 		}
 		Pseudonyms struct{ Key string }
@@ -240,6 +241,7 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 		{"$.engines.nats.password", written.Engines.NATS.Password},
 		{"$.engines.clickhouse.password", written.Engines.ClickHouse.Password},
 		{"$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst},
+		{"$.engines.clickhouse.jobs_password", written.Engines.ClickHouse.Jobs},
 		{"$.pseudonyms.key", written.Pseudonyms.Key},
 	}
 	var within func(path string, v any)
