@@ -51,29 +51,19 @@ func (t *Times) Next(after time.Time) (Due, bool) {
 		if at.IsZero() {
 			return Due{}, false
 		}
-		on, err := t.on(calendar.DateOf(at.In(t.zone)))
+		date := calendar.DateOf(at.In(t.zone))
+		on, err := t.on(date)
 		switch {
 		case err == nil && on:
 			return Due{At: at}, true
-		case err == nil:
-		case calendar.DateOf(t.schedule.Next(startOfDay(at, t.zone).Add(-time.Nanosecond)).In(t.zone)) == calendar.DateOf(at.In(t.zone)) &&
-			t.schedule.Next(startOfDay(at, t.zone).Add(-time.Nanosecond)).Equal(at):
-			return Due{At: at, Problem: fmt.Errorf("whether it is due on this day (days: %s) nobody can say: %w", t.days, err)}, true
+		case err != nil && t.schedule.Next(county.DayStart(at, t.zone, 0).Add(-time.Nanosecond)).Equal(at):
+			return Due{At: at, Problem: fmt.Errorf("whether it is due on %s (days: %s) nobody can say: %w", date, t.days, err)}, true
 		}
-		if after = startOfDay(at.In(t.zone).AddDate(0, 0, 1), t.zone).Add(-time.Nanosecond); after.Before(at) {
+		// The rest of the day is not looked through.
+		if after = county.DayStart(at, t.zone, 1).Add(-time.Nanosecond); after.Before(at) {
 			after = at
 		}
 	}
-}
-
-// startOfDay is the first moment of t's date; where a zone skips midnight, a moment that lies before any time of the day.
-func startOfDay(t time.Time, zone *time.Location) time.Time {
-	y, m, d := t.In(zone).Date()
-	start := time.Date(y, m, d, 0, 0, 0, 0, zone)
-	if earlier := start.Add(-3 * time.Hour); calendar.DateOf(earlier.In(zone)) == calendar.DateOf(start.In(zone)) {
-		return earlier
-	}
-	return start
 }
 
 func (t *Times) on(date calendar.Date) (bool, error) {

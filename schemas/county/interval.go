@@ -41,3 +41,9 @@ func (i *Interval) Next(t time.Time) time.Time {
 	}
 	return end
 }
+
+// DayStart is the first moment of the day on which t falls in a zone, or of the day that comes so many days after it.
+func DayStart(t time.Time, zone *time.Location, days int) time.Time {
+	y, m, d := t.In(zone).Date()
+	return moment(time.Date(y, m, d+days, 0, 0, 0, 0, time.UTC), zone)
+}
