@@ -19,7 +19,9 @@
 package jobs
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/shirecounty/shire/schemas/county"
@@ -34,6 +36,14 @@ type Job struct {
 	times *Times   // when it is due by itself; nil when it is not
 	root  *Times   // when the jobs that it comes after are due; its own times otherwise
 	then  []string // jobs that come after it
+}
+
+// WorkerFunc is a function as a [Worker].
+type WorkerFunc func(ctx context.Context, t Task, output io.Writer) (Result, error)
+
+// Do calls the function.
+func (f WorkerFunc) Do(ctx context.Context, t Task, output io.Writer) (Result, error) {
+	return f(ctx, t, output)
 }
 
 // Set is the jobs of a county by their names.
