@@ -145,6 +145,7 @@ func (s *Scheduler) beaten(ctx context.Context) {
 	}
 	if back || len(gone) > 0 {
 		s.planAll()
+		s.retireAll(ctx)
 	}
 	s.mu.Unlock()
 	for _, id := range gone {
