@@ -51,6 +51,7 @@ type setup struct {
 	calendar  *calendar.Calendar
 	metrics   metrics.Set
 	zone      *time.Location
+	works     map[string]work // of the jobs, by their names
 }
 
 // load reads county.yaml, the contracts, the calendar and the metric definitions.
@@ -74,6 +75,9 @@ func (a *app) readSetup() (*setup, error) {
 		return nil, inputf("calendars of %s: %v", file, err)
 	}
 	if s.metrics, err = metrics.Load(); err != nil {
+		return nil, err
+	}
+	if err := s.proveJobs(); err != nil {
 		return nil, err
 	}
 	if s.zone, err = time.LoadLocation(s.config.County.TimeZone); err != nil {

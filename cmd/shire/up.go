@@ -12,9 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/deploy/embedded"
-	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/ingest"
-	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/portal/reviewers"
 	"github.com/shirecounty/shire/schemas/metrics"
@@ -124,15 +122,22 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	part(&flow, flowCtx, n.flow.Run)
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)
-	timed := timedSources(n, h)
-	for i, s := range n.sources {
-		if times := n.config.Sources[i].Times; times != nil {
-			timed.Jobs = append(timed.Jobs, jobs.Job{Name: "read", Source: s.Name(), Schedule: times})
-			continue
-		}
-		part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
+	l, err := openLedger(ctx, n.setup, n.engines)
+	if err != nil {
+		return err
 	}
-	part(&parts, ctx, func(ctx context.Context) error { timed.Run(ctx); return nil })
+	scheduler, err := newScheduler(n, h, l)
+	if err != nil {
+		return err
+	}
+	h.jobs.show(scheduler)
+	for i, s := range n.sources {
+		if !n.config.Sources[i].Timed {
+			part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
+		}
+	}
+	part(&parts, ctx, scheduler.Run)
+	part(&flow, flowCtx, func(ctx context.Context) error { return recordRuns(ctx, n, l) }) // also the ends that the stop brings
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })
 	}
@@ -147,21 +152,6 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	}
 	a.say("stopped")
 	return nil
-}
-
-// timedSources reads sources at their times instead of following them.
-func timedSources(n *node, h *health) *jobs.Runner {
-	return &jobs.Runner{
-		Clock: jobs.System{}, Log: n.log,
-		Do: func(ctx context.Context, source string) (changes uint64, err error) {
-			err = h.gate.Through(ctx, func(ctx context.Context) (err error) {
-				changes, err = n.chosen([]string{source})[0].Run(ctx)
-				return err
-			})
-			return changes, err
-		},
-		Record: func(ctx context.Context, r jobs.Run) error { return n.warehouse.RecordRun(ctx, warehouse.Run(r)) },
-	}
 }
 
 func (a *app) drain(n *node) {
@@ -259,6 +249,6 @@ func monthText(m metrics.Month) string { return fmt.Sprintf("%04d-%02d", m.Year,
 // registry is what /metrics shows: the process, and the flow.
 func registry(h *health) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h})
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h}, &h.jobs)
 	return r
 }

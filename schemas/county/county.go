@@ -19,6 +19,8 @@ type Config struct {
 	Engines     Engines                  `yaml:"engines,omitempty" json:"engines,omitempty"`
 	Departments map[string]contract.Text `yaml:"departments,omitempty" json:"departments,omitempty" jsonschema:"description=Names of the departments whose codes the data uses"`
 	Sources     []Source                 `yaml:"sources" json:"sources" jsonschema:"required"`
+	Jobs        []Job                    `yaml:"jobs,omitempty" json:"jobs,omitempty"`
+	JobsFolder  string                   `yaml:"jobs_folder,omitempty" json:"jobs_folder,omitempty" jsonschema:"description=Folder with more jobs (*.yaml); each file holds a list of jobs or one job"`
 	Flow        Flow                     `yaml:"flow,omitempty" json:"flow,omitempty"`
 	Portal      Portal                   `yaml:"portal,omitempty" json:"portal,omitempty"`
 	Pseudonyms  Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
@@ -89,6 +91,7 @@ type Source struct {
 	With     map[string]any `yaml:"with,omitempty" json:"with,omitempty" jsonschema:"description=Settings of the connector"`
 	Schedule string         `yaml:"schedule,omitempty" json:"schedule,omitempty" jsonschema:"description=Read to its end at these times and not followed in between: minute hour day-of-month month day-of-week in the county's time zone"`
 
+	Timed bool      `yaml:"-" json:"-"` // a job reads it, by Schedule or by another entry of jobs; it is not followed
 	Path  string    `yaml:"-" json:"-"` // YAML path of this source, for messages
 	Times *Schedule `yaml:"-" json:"-"` // Schedule, read; nil for a source that is followed
 }

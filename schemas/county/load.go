@@ -44,6 +44,9 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	c.prove(fail, kinds)
 	c.proveSchedules(fail)
 	c.proveClocks(fail)
+	problems = append(problems, c.gatherJobs(env)...)
+	problems = append(problems, c.proveJobs()...)
+	c.markTimed()
 	set, err := contract.LoadDir(c.Contracts, c.County.TimeZone)
 	if err != nil {
 		return nil, nil, append(problems, err.(document.Problems)...)
@@ -194,6 +197,14 @@ func (c *Config) proveSchedules(fail func(path, do, format string, args ...any))
 	}
 }
 
+// markTimed finds the sources that jobs read.
+func (c *Config) markTimed() {
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		s.Timed = slices.ContainsFunc(c.Jobs, func(j Job) bool { return j.Do.Kind == "read" && j.Do.Text() == s.Name })
+	}
+}
+
 // proveDatasets checks that each delivered dataset has a contract and one source: the position at which a
 // connector resumes is the last message of the dataset's subject (I2), which two sources would mix.
 func (c *Config) proveDatasets(fail func(path, do, format string, args ...any), set contract.Set) {
@@ -232,43 +243,47 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 		}
 		Pseudonyms struct{ Key string }
 		Sources    []struct{ With map[string]any }
+		Jobs       []struct{ Do any }
 	}
 	// The file was read strictly before, so what does not fit here is not a secret.
 	_ = yaml.Unmarshal(text, &written)
-	var problems document.Problems
-	type place struct{ path, text string }
-	places := []place{
-		{"$.engines.nats.password", written.Engines.NATS.Password},
-		{"$.engines.clickhouse.password", written.Engines.ClickHouse.Password},
-		{"$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst},
-		{"$.engines.clickhouse.jobs_password", written.Engines.ClickHouse.Jobs},
-		{"$.pseudonyms.key", written.Pseudonyms.Key},
-	}
-	var within func(path string, v any)
-	within = func(path string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, k := range slices.Sorted(maps.Keys(v)) {
-				if text, ok := v[k].(string); ok && slices.Contains(SecretKeys, k) {
-					places = append(places, place{path + "." + k, text})
-					continue
-				}
-				within(path+"."+k, v[k])
-			}
-		case []any:
-			for i, item := range v {
-				within(fmt.Sprintf("%s[%d]", path, i), item)
-			}
-		}
-	}
+	problems := append(document.Problems{},
+		plainAt(doc, "$.engines.nats.password", written.Engines.NATS.Password)...)
+	problems = append(problems, plainAt(doc, "$.engines.clickhouse.password", written.Engines.ClickHouse.Password)...)
+	problems = append(problems, plainAt(doc, "$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst)...)
+	problems = append(problems, plainAt(doc, "$.engines.clickhouse.jobs_password", written.Engines.ClickHouse.Jobs)...)
+	problems = append(problems, plainAt(doc, "$.pseudonyms.key", written.Pseudonyms.Key)...)
 	for i, source := range written.Sources {
-		within(fmt.Sprintf("$.sources[%d].with", i), source.With)
+		problems = append(problems, plainWithin(doc, fmt.Sprintf("$.sources[%d].with", i), source.With)...)
 	}
-	for _, s := range places {
-		if s.text == "" || strings.HasPrefix(s.text, "file:") || secretShape.MatchString(s.text) {
-			continue
-		}
-		problems = append(problems, doc.At(s.path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret"))
+	for i, job := range written.Jobs {
+		problems = append(problems, plainWithin(doc, fmt.Sprintf("$.jobs[%d].do", i), job.Do)...)
 	}
 	return problems
+}
+
+// plainWithin looks for secrets by the names that [SecretKeys] lists.
+func plainWithin(doc *document.Document, path string, v any) (problems document.Problems) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if text, ok := v[k].(string); ok && slices.Contains(SecretKeys, k) {
+				problems = append(problems, plainAt(doc, path+"."+k, text)...)
+				continue
+			}
+			problems = append(problems, plainWithin(doc, path+"."+k, v[k])...)
+		}
+	case []any:
+		for i, item := range v {
+			problems = append(problems, plainWithin(doc, fmt.Sprintf("%s[%d]", path, i), item)...)
+		}
+	}
+	return problems
+}
+
+func plainAt(doc *document.Document, path, text string) document.Problems {
+	if text == "" || strings.HasPrefix(text, "file:") || secretShape.MatchString(text) {
+		return nil
+	}
+	return document.Problems{doc.At(path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret")}
 }
