@@ -331,4 +331,3 @@ func TestOutputIsBounded(t *testing.T) {
 		}
 	})
 }
-
