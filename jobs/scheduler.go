@@ -84,7 +84,7 @@ func New(o Options) *Scheduler {
 }
 
 // stopWithin bounds how long a scheduler that stops waits for its runs.
-const stopWithin = 5 * time.Second
+const stopWithin = 3 * time.Second
 
 // Run runs the jobs until ctx ends. Runs that go on then are stopped, and wait for whoever comes next.
 func (s *Scheduler) Run(ctx context.Context) error {

@@ -311,3 +311,20 @@ func TestIntervalsOnLongAndShortDays(t *testing.T) {
 		}
 	}
 }
+
+// Whatever parameters say, they are filled in or refused, and never grow without bound.
+func FuzzFill(f *testing.F) {
+	for _, seed := range []string{"{{from}}", "{{b}}{{b}}", "{{ due.date }} x {{to.month}}", "{{{{b}}}}", "{{a}}", "}}{{", "{{from.x}}"} {
+		f.Add(seed, seed)
+	}
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, a, b string) {
+		filled, err := Fill(map[string]string{"a": a, "b": b}, at, at, at, time.UTC)
+		if err == nil && (len(filled["a"]) > longestParameter || len(filled["b"]) > longestParameter || template.MatchString(a) && filled["a"] == a) {
+			t.Errorf("%q and %q are %q", a, b, filled)
+		}
+		if err == nil && !template.MatchString(a) && filled["a"] != a {
+			t.Errorf("%q became %q", a, filled["a"])
+		}
+	})
+}
