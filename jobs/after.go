@@ -27,11 +27,8 @@ func (j *Job) chained(r *Run) bool {
 func (j *Job) join(s *State, before *Run, node string, now time.Time, seen known) (bool, error) {
 	i := slices.IndexFunc(s.Joins, func(q Join) bool { return q.Due.Equal(before.Due) })
 	if i < 0 {
-		switch done, err := seen(before.Due); {
-		case err != nil:
-			return false, err
-		case done:
-			return false, nil
+		if told, err := j.before(s, before.Due, seen); err != nil || told != nil {
+			return false, err // the join was given up, or the run is a backfill's
 		}
 		s.Joins = append(s.Joins, Join{Due: before.Due, From: before.From, To: before.To, Before: map[string]string{}})
 		j.boundJoins(s, node, now)
@@ -51,16 +48,23 @@ func (j *Job) join(s *State, before *Run, node string, now time.Time, seen known
 			reasons = append(reasons, fmt.Sprintf("%s was not ok, but %s", name, outcome))
 		}
 	}
+	if len(reasons) > 0 && q.State == Skipped {
+		return true, nil
+	}
 	r := j.newRun(q.Due, CauseAfter, now)
 	r.From, r.To = q.From, q.To
 	if len(reasons) > 0 {
-		if q.State == Skipped {
-			return true, nil
-		}
 		q.State = Skipped
 		r.Outcome, r.Node, r.Finished, r.Message = Skipped, node, now, strings.Join(reasons, "; ")
 		s.ended(r)
 		return true, nil
+	}
+	if q.State == Skipped { // one before it was tried again, and ended well
+		skipped, err := j.before(s, q.Due, seen)
+		if err != nil {
+			return false, err
+		}
+		r.succeed(skipped)
 	}
 	q.State = Running
 	busy := slices.ContainsFunc(s.Active, func(r Run) bool { return r.Backfill == "" })

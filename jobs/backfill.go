@@ -102,8 +102,8 @@ func (j *Job) backfilling(s *State) bool {
 // mostLooked bounds how many due times one step of a backfill looks at.
 const mostLooked = 200
 
-// fill adds runs of backfills up to as many as they may have at a time. last reads the history.
-func (j *Job) fill(s *State, now time.Time, node string, last func(due time.Time) (*Run, error)) (changed bool, err error) {
+// fill adds runs of backfills up to as many as they may have at a time.
+func (j *Job) fill(s *State, now time.Time, node string, seen known) (changed bool, err error) {
 	if s.Paused != nil || j.root == nil || len(s.Ended) > mostEnded {
 		return false, nil
 	}
@@ -125,7 +125,7 @@ func (j *Job) fill(s *State, now time.Time, node string, last func(due time.Time
 			}
 			b.Cursor, changed = due.At, true
 			b.Passed++
-			before, err := last(due.At)
+			before, err := j.before(s, due.At, seen)
 			if err != nil {
 				return false, err
 			}
@@ -135,9 +135,7 @@ func (j *Job) fill(s *State, now time.Time, node string, last func(due time.Time
 			}
 			r := j.newRun(due.At, CauseBackfill, now)
 			r.Backfill, r.Parameters = b.ID, b.Parameters
-			if before != nil {
-				r.Attempt, r.Event = before.Attempt, before.Event+1
-			}
+			r.succeed(before)
 			if due.Problem != nil {
 				r.Outcome, r.Message, r.Node, r.Finished = Failed, due.Problem.Error(), node, now
 				s.ended(r)

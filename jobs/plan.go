@@ -45,18 +45,40 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// known tells whether a run of a job is in the history. It is asked only for due times that may have been decided before:
-// after the clock was set back.
-type known func(due time.Time) (bool, error)
+// known reads the run of a job for a due time from the history; nil when there is none. It is asked only for due times that
+// may have been decided before.
+type known func(due time.Time) (*Run, error)
+
+// before is how the run for a due time stands that was decided before; nil when there is none.
+func (j *Job) before(s *State, due time.Time, seen known) (*Run, error) {
+	id := j.RunID(due)
+	if r := s.find(id); r != nil {
+		return r, nil
+	}
+	for i := range s.Ended {
+		if s.Ended[i].ID == id {
+			return &s.Ended[i], nil
+		}
+	}
+	return seen(due)
+}
+
+// succeed makes a run another attempt of the one that was before it.
+func (r *Run) succeed(before *Run) {
+	if before != nil {
+		r.Attempt, r.Event = before.Attempt, before.Event+1
+	}
+}
 
 // decide makes runs of the due times that have come, as the policies say, and moves the cursor over them.
-func (j *Job) decide(s *State, now time.Time, node string, seen known) (bool, error) {
+func (j *Job) decide(s *State, now time.Time, node string, seen known) (_ bool, err error) {
 	if s.Paused != nil || j.times == nil || len(s.Ended) > mostEnded { // I10: the next ends wait until these are told
 		return false, nil
 	}
 	changed := false
 	if s.Cursor.Sub(now) > setBack {
-		s.High, s.Cursor, changed = later(s.High, s.Cursor), now, true
+		// A little before now: it is not noticed at once that the clock was set.
+		s.High, s.Cursor, changed = later(s.High, s.Cursor), now.Add(-missedAfter), true
 	}
 	due, ok := j.times.Next(s.Cursor)
 	if !ok || due.At.After(now) {
@@ -73,22 +95,21 @@ func (j *Job) decide(s *State, now time.Time, node string, seen known) (bool, er
 	}
 	busy := slices.ContainsFunc(s.Active, func(r Run) bool { return r.Backfill == "" })
 	for i, d := range p.runs {
-		if !d.At.After(high) {
-			switch done, err := seen(d.At); {
-			case err != nil:
+		var before *Run
+		if !d.At.After(high) { // the clock was set back: what has run does not run again, what was skipped may
+			if before, err = j.before(s, d.At, seen); err != nil {
 				return false, err
-			case done:
+			}
+			if before != nil && before.Outcome != Skipped {
 				continue
 			}
-		}
-		if s.find(j.RunID(d.At)) != nil {
-			continue
 		}
 		cause := CauseSchedule
 		if p.missed(d, now) {
 			cause = CauseMissed
 		}
 		r := j.newRun(d.At, cause, now)
+		r.succeed(before)
 		if i == 0 && p.covers > 0 {
 			r.Missed, r.From = p.covers, p.from
 		}

@@ -113,15 +113,22 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	return err
 }
 
-// farthest is how long the scheduler sleeps when nothing is due.
-const farthest = time.Hour
+// farthest is how long the scheduler sleeps when nothing is due. Then it looks whether the clock was set back.
+const farthest = 30 * time.Second
 
 // follow attends to the jobs whose time has come until ctx ends. What it starts lives as long as life.
 func (s *Scheduler) follow(ctx, life context.Context, watched <-chan error) error {
+	var last time.Time
 	for {
 		now := s.Clock.Now()
 		next := now.Add(farthest)
 		s.mu.Lock()
+		if now.Before(last) {
+			for _, e := range s.jobs {
+				s.plan(e)
+			}
+		}
+		last = now
 		for s.ready && len(s.waiting) > 0 {
 			e := s.waiting[0]
 			if e.at.After(now) {
@@ -144,7 +151,7 @@ func (s *Scheduler) follow(ctx, life context.Context, watched <-chan error) erro
 		}
 		s.mu.Unlock()
 		sleeping, wake := context.WithCancel(ctx)
-		slept := make(chan struct{})
+		slept, look := make(chan struct{}), time.NewTimer(farthest)
 		go func() {
 			defer close(slept)
 			_ = s.Clock.Sleep(sleeping, next) // it ends early when it is woken
@@ -153,9 +160,11 @@ func (s *Scheduler) follow(ctx, life context.Context, watched <-chan error) erro
 		select {
 		case <-slept:
 		case <-s.kick:
+		case <-look.C: // a clock that was set back does not come to next for long
 		case err = <-watched:
 		}
 		wake()
+		look.Stop()
 		<-slept
 		if ctx.Err() != nil {
 			return nil
@@ -313,7 +322,7 @@ func (s *Scheduler) step(life context.Context, e *entry) (again bool, err error)
 	if err != nil {
 		return false, err
 	}
-	filled, err := e.job.fill(next, now, s.id, func(due time.Time) (*Run, error) { return s.Ledger.Last(ctx, e.job.Name, e.job.RunID(due)) })
+	filled, err := e.job.fill(next, now, s.id, s.seen(ctx, e.job))
 	if err != nil {
 		return false, err
 	}
@@ -350,12 +359,9 @@ func (s *Scheduler) refresh(ctx, life context.Context, e *entry) error {
 	return err
 }
 
-// seen asks the history for a run, and the entry's own lists are the caller's to ask.
+// seen asks the history for a run.
 func (s *Scheduler) seen(ctx context.Context, j *Job) known {
-	return func(due time.Time) (bool, error) {
-		r, err := s.Ledger.Last(ctx, j.Name, j.RunID(due))
-		return r != nil, err
-	}
+	return func(due time.Time) (*Run, error) { return s.Ledger.Last(ctx, j.Name, j.RunID(due)) }
 }
 
 // tell tells the ends of runs that are this process's to tell: to the history, and to the jobs that come after. Both take a

@@ -35,6 +35,7 @@ func (a *app) checkCommand() *cobra.Command {
 type checked struct {
 	Config    string   `json:"config"`
 	Sources   int      `json:"sources"`
+	Jobs      int      `json:"jobs"`
 	Contracts []string `json:"contracts"`
 	Metrics   []string `json:"metrics"`
 	Calendar  []int    `json:"calendar_years"`
@@ -52,10 +53,10 @@ func (a *app) check(s *setup) error {
 			return inputf("%v", err)
 		}
 	}
-	a.result = checked{Config: s.config.File, Sources: len(s.config.Sources), Contracts: s.contracts.Names(), Metrics: s.metrics.Names(), Calendar: s.calendar.Years(),
+	a.result = checked{Config: s.config.File, Sources: len(s.config.Sources), Jobs: len(s.config.Jobs), Contracts: s.contracts.Names(), Metrics: s.metrics.Names(), Calendar: s.calendar.Years(),
 		Notes: identity.Unmatched(s.contracts)}
-	a.say("%s is right: %d sources, %d contracts, %d metrics; the working calendar is published for %s",
-		s.config.File, len(s.config.Sources), len(s.contracts), len(s.metrics.Names()), years(s.calendar.Years()))
+	a.say("%s is right: %d sources, %d jobs, %d contracts, %d metrics; the working calendar is published for %s",
+		s.config.File, len(s.config.Sources), len(s.config.Jobs), len(s.contracts), len(s.metrics.Names()), years(s.calendar.Years()))
 	for _, note := range identity.Unmatched(s.contracts) {
 		a.say("Note: %s", note)
 	}
