@@ -6,6 +6,8 @@ import (
 	"io"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/shirecounty/shire/jobs"
 )
 
@@ -63,4 +65,17 @@ func (c *CalendarCheck) remedy(year int) string {
 		return fmt.Sprintf("write calendars: FOLDER into county.yaml and put the file national/%d.yaml into that folder", year)
 	}
 	return fmt.Sprintf("put the file %d.yaml into %s", year, c.Folder)
+}
+
+// OpenReach counts the open cases that reach into a year without a working calendar. conn may be the analyst's.
+func OpenReach(ctx context.Context, conn driver.Conn, zone *time.Location, year int) (r Reach, err error) {
+	err = conn.QueryRow(ctx, `SELECT countIf(calendar_missing = 1),
+			countIf(promised_at >= ? OR promised_at IS NULL AND began.workday_index > 0
+				AND began.workday_index + ifNull(promised_days, statutory_days) > (SELECT max(workday_index) FROM mart.calendar))
+		FROM mart.cases AS c LEFT JOIN mart.calendar AS began ON began.date = toDate32(c.accepted_at, ?)
+		WHERE c.open = 1`, time.Date(year, 1, 1, 0, 0, 0, 0, zone).UTC(), zone.String()).Scan(&r.Untold, &r.Reaches)
+	if err != nil {
+		return r, fmt.Errorf("ask how far the open cases reach: %w", err)
+	}
+	return r, nil
 }
