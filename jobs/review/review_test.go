@@ -120,7 +120,7 @@ func fill(t *testing.T, w *warehouse.Warehouse) {
 	for _, q := range []string{
 		"INSERT INTO store.load_log (table_name, first_sequence, last_sequence, dataset_sequences, finished_at) VALUES ('store.cases', 1, 2, map('civil_records', 2), '2025-03-01 00:00:00')",
 		"INSERT INTO store.run_log (run_id, job, outcome, started_at) VALUES ('a', 'nightly', 'failed', '2025-05-01 00:00:00'), ('b', 'nightly', 'ok', '2025-05-02 00:00:00')",
-		"INSERT INTO store.quarantine_log (dataset, version, owner_zh, owner_en, source_department, code, state, quarantined_at) SELECT 'd', number, '民政局', 'Civil Affairs', 'civil', 'new_column', 'waiting', '2025-05-01 00:00:00' FROM numbers(150)",
+		"INSERT INTO store.quarantine_log (dataset, version, owner_zh, owner_en, source_department, code, state, quarantined_at) SELECT 'd', number, '民政局', 'Civil Affairs', 'civil', 'drift_new_column', 'waiting', '2025-05-01 00:00:00' FROM numbers(150)",
 	} {
 		if err := w.Conn().Exec(t.Context(), q); err != nil {
 			t.Fatal(err)
