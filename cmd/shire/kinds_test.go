@@ -143,3 +143,21 @@ func regexpFirst(t *testing.T, text, pattern string) string {
 	}
 	return m[1]
 }
+
+// The example of a night's work is one that shire check accepts.
+func TestNightlyExample(t *testing.T) {
+	t.Parallel()
+	folder, err := filepath.Abs(filepath.Join("..", "..", "docs", "examples", "nightly"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDesk(t)
+	d.write("contracts/calls.yaml", strings.NewReplacer("%s", "calls").Replace(strings.Replace(followedContract, "%s\nsharing", "sharing", 1)))
+	text := fmt.Sprintf(databaseCounty, "127.0.0.1:1", "u", "127.0.0.1:1")
+	text = strings.Replace(strings.ReplaceAll(text, "name: grid", "name: hall"), "  - name: drop", "X", 1)
+	text, _, _ = strings.Cut(text, "X")
+	d.write("county.yaml", text+"jobs_folder: "+folder+"\n")
+	if r := startWith(t, []string{"TEST_LOADER_PASSWORD=x", "TEST_ANALYST_PASSWORD=x"}, "check", "-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data).Wait(); r.Code != exitOK {
+		t.Errorf("%v", r)
+	}
+}
