@@ -247,6 +247,7 @@ func (e *engines) stop() {
 type node struct {
 	*setup
 	engines    *engines
+	data       string // the data directory
 	bus        *bus.Bus
 	warehouse  *warehouse.Warehouse
 	analyst    driver.Conn
@@ -262,7 +263,7 @@ type node struct {
 
 // assemble opens the bus, migrates the warehouse and makes the flow and the sources.
 func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error) {
-	n := &node{setup: s, engines: e, log: a.log}
+	n := &node{setup: s, engines: e, data: a.data, log: a.log}
 	var err error
 	if n.bus, err = openBus(ctx, s, e); err != nil {
 		return nil, err
