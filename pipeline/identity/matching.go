@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/pipeline/identity/partition"
+	"github.com/shirecounty/shire/pipeline/identity/store"
 	"github.com/shirecounty/shire/pipeline/normalise"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/change"
@@ -408,4 +409,15 @@ func (s *saying) values(row int) []string {
 // day writes days since 1970-01-01 as a date.
 func day(days int64) string {
 	return string(time.Unix(days*86400, 0).UTC().AppendFormat(make([]byte, 0, 10), "2006-01-02"))
+}
+
+// Copy copies the state in dir into another folder, beside whoever uses it. Where there is none it copies nothing. The two
+// partitions may be of different moments, as after a kill.
+func Copy(dir, to string) error {
+	for _, about := range []string{Person, Organisation} {
+		if err := store.Copy(filepath.Join(dir, about), filepath.Join(to, about)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -228,3 +228,29 @@ func Clear(ctx context.Context, conn driver.Conn) error {
 	}
 	return nil
 }
+
+// Collapses tells whether a table merges older versions of a row away by itself.
+func Collapses(ctx context.Context, conn driver.Conn, table string) (bool, error) {
+	database, name, _ := strings.Cut(table, ".")
+	var engine string
+	if err := conn.QueryRow(ctx, "SELECT engine FROM system.tables WHERE database = ? AND name = ?", database, name).Scan(&engine); err != nil {
+		return false, fmt.Errorf("the engine of %s cannot be asked for: %w", table, err)
+	}
+	return strings.Contains(engine, "Replacing"), nil
+}
+
+// SchemaVersion is the last migration of a warehouse.
+func SchemaVersion(ctx context.Context, conn driver.Conn) (version int64, err error) {
+	if err := conn.QueryRow(ctx, "SELECT max(version_id) FROM "+clickhouse.VersionTable).Scan(&version); err != nil {
+		return 0, fmt.Errorf("the warehouse's schema version cannot be read: %w", err)
+	}
+	return version, nil
+}
+
+// LoadedFrom identifies what a warehouse is loaded from, as it was given to Connect; "" before the first time.
+func LoadedFrom(ctx context.Context, conn driver.Conn) (bus string, err error) {
+	if err := conn.QueryRow(ctx, "SELECT any(bus) FROM store.bus").Scan(&bus); err != nil {
+		return "", fmt.Errorf("ask the warehouse which bus it belongs to: %w", err)
+	}
+	return bus, nil
+}
