@@ -124,7 +124,8 @@ func (a *app) restore(ctx context.Context, r restoreRequest) (err error) {
 	done := restored{Backup: r.from, Of: b.Manifest.Begun, Messages: b.Manifest.Messages(), Rows: b.Manifest.Rows(), Compare: surveyed(s), Seconds: time.Since(began).Seconds()}
 	a.result = done
 	a.say("%s is as it was at %s: %d messages, %d rows, %.1f s", s.config.County.NameZh, done.Of.In(s.zone).Format(time.DateTime), done.Messages, done.Rows, done.Seconds)
-	a.say("Start it with shire up; the sources send again what they still have. Then compare with what the departments hold:")
+	a.say("Start it with shire up; the sources send again what they still have. One that has thrown away what came after the")
+	a.say("backup, as a PostgreSQL has, says so and waits: with on_gap: snapshot it reads its tables again. Then compare:")
 	for _, name := range done.Compare {
 		a.say("  shire reconcile %s --repair", name)
 	}

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/pipeline/identity/partition"
-	"github.com/shirecounty/shire/pipeline/identity/store"
 	"github.com/shirecounty/shire/pipeline/normalise"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/change"
@@ -415,7 +414,7 @@ func day(days int64) string {
 // partitions may be of different moments, as after a kill.
 func Copy(dir, to string) error {
 	for _, about := range []string{Person, Organisation} {
-		if err := store.Copy(filepath.Join(dir, about), filepath.Join(to, about)); err != nil {
+		if err := partition.Copy(filepath.Join(dir, about), filepath.Join(to, about)); err != nil {
 			return err
 		}
 	}
