@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
 
 	"github.com/shirecounty/shire/connectors/conformance"
@@ -81,7 +82,7 @@ func (g *grid) begin() {
 			select {
 			case <-g.quit:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(8 * time.Millisecond):
 			}
 			if _, err := conn.Exec(context.Background(), fmt.Sprintf(`UPDATE calls SET category = 'again %[1]d' WHERE number IN ('N%[2]d', 'X%[3]d');
 				DELETE FROM calls WHERE number = 'X%[4]d'; INSERT INTO calls VALUES ('X%[1]d', 'new', '2026-03-02 10:00')`, i, 1+i*37%1000, i-5, i-50)); err != nil {
@@ -199,12 +200,10 @@ func TestBackupUnderLoad(t *testing.T) {
 		if r := shire(t, "load", "--data", data); r.Code != exitOK && !strings.Contains(r.Stderr, "what was deleted in between is found by: shire reconcile calls --repair") {
 			t.Fatalf("the sources could not go on: %v", r)
 		}
-		if i == len(taken)-1 {
-			g.end()
-		}
-		shire(t, "reconcile", "calls", "--repair", "--data", data).ok(t)
 		again += strings.Count(up.Output(), "a load that was not finished is made again")
 		if i == len(taken)-1 {
+			g.end()
+			shire(t, "reconcile", "calls", "--repair", "--data", data).ok(t)
 			var reports []struct{ Equal bool }
 			envelopeOf(t, shire(t, "reconcile", "calls", "--json", "--data", data).ok(t), &reports)
 			if len(reports) != 1 || !reports[0].Equal {
@@ -597,4 +596,60 @@ func TestRestoreIsKilled(t *testing.T) {
 	}
 	shire(t, "restore", bare, "-c", small.file, "--data", other, "--secrets", filepath.Join(data, "secrets.json")).ok(t)
 	sameSecrets(t, data, other)
+}
+
+// With engines elsewhere: a restore refuses those that hold anything, and clears away what a killed one has put there.
+func TestRestoreIntoExternalEngines(t *testing.T) {
+	smallBackup(t)
+	exportPasswords(t)
+	text, err := os.ReadFile(small.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var settings map[string]any
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		t.Fatal(err)
+	}
+	external(externalNATS(t, nil), externalClickHouse(t), "")(settings)
+	if text, err = yaml.Marshal(settings); err != nil {
+		t.Fatal(err)
+	}
+	file, data := filepath.Join(t.TempDir(), "county.yaml"), filepath.Join(t.TempDir(), "node")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"restore", small.folder, "-c", file, "--key-file", small.key, "--data", data}
+	killed := 0
+	for range 20 {
+		p := start(t, args...)
+		p.waitUntil("engines are written to", func() bool {
+			note, _ := os.ReadFile(filepath.Join(data, "restoring.json"))
+			return p.Ended() || strings.Contains(string(note), `"filling":true`)
+		})
+		time.Sleep(time.Duration(killed) * 50 * time.Millisecond)
+		if p.Kill().Code != -1 {
+			t.Fatalf("it ended before it was killed: %v", p.result)
+		}
+		if killed++; killed == 3 {
+			break
+		}
+	}
+	shire(t, args...).ok(t)
+	if again := counts(t, shire(t, "load", "-c", file, "--data", data)); again != (loadCounts{}) {
+		t.Errorf("a load after the restore did %+v", again)
+	}
+	sameMarts(t, small.marts, small.data, data)
+	args[len(args)-1] = filepath.Join(t.TempDir(), "node")
+	if r := shire(t, args...); r.Code != exitInput || !strings.Contains(r.Stderr, "already: a backup is restored into an empty one") {
+		t.Errorf("into engines that are in use: %v", r)
+	}
+	if _, err := os.Stat(filepath.Join(args[len(args)-1], "restoring.json")); err == nil {
+		t.Error("what was refused left its note behind")
+	}
+	// A backup of engines elsewhere is like any other.
+	folder := takeBackup(t, "--data", data, "--to", filepath.Join(t.TempDir(), "backups"), "--key-file", small.key)
+	back := filepath.Join(t.TempDir(), "node")
+	shire(t, "restore", folder, "-c", small.file, "--data", back, "--key-file", small.key).ok(t)
+	shire(t, "load", "-c", small.file, "--data", back).ok(t)
+	sameMarts(t, small.marts, small.data, back)
 }
