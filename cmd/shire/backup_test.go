@@ -21,7 +21,10 @@ import (
 
 	"github.com/shirecounty/shire/connectors/conformance"
 	"github.com/shirecounty/shire/jobs/backup"
+	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/schemas/canonical"
+	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
@@ -186,21 +189,28 @@ func TestBackupUnderLoad(t *testing.T) {
 	}
 	want := peopleOf(t, data)
 
-	again := 0
+	again, lost := 0, data+" lost 0"
 	for i, folder := range taken {
-		if err := os.Rename(data, data+fmt.Sprint(" lost ", i)); err != nil {
+		if err := os.Rename(data, fmt.Sprint(data, " lost ", i)); err != nil {
 			t.Fatal(err)
 		}
 		r := shire(t, "restore", folder, "-c", g.file, "--data", data, "--key-file", key).ok(t)
 		if !strings.Contains(r.Stdout, "shire reconcile calls --repair") {
 			t.Errorf("it does not say what to run: %v", r)
 		}
+		m := manifestOf(t, folder)
+		if got := newestLoad(t, data); got != m.Loaded.Through {
+			t.Errorf("backup %d: the restored warehouse is at message %d, and the ledger at %d", i, got, m.Loaded.Through)
+		}
+		// Before the sources say anything again, the bus brings all that it holds, with the people of then.
+		drained := shire(t, "load", "data_bureau", "-v", "-c", g.file, "--data", data).ok(t)
+		again += strings.Count(drained.Stderr, "a load that was not finished is made again")
+		sameRows(t, lost, data, streamOf(m, bus.Changes).Last)
 		up := start(t, "up", "-v", "-c", g.file, "--data", data)
 		up.WaitFor("Shire serves")
 		if r := shire(t, "load", "--data", data); r.Code != exitOK && !strings.Contains(r.Stderr, "what was deleted in between is found by: shire reconcile calls --repair") {
 			t.Fatalf("the sources could not go on: %v", r)
 		}
-		again += strings.Count(up.Output(), "a load that was not finished is made again")
 		if i == len(taken)-1 {
 			g.end()
 			shire(t, "reconcile", "calls", "--repair", "--data", data).ok(t)
@@ -228,12 +238,84 @@ func TestBackupUnderLoad(t *testing.T) {
 		}
 		noRowTwice(t, data)
 		checkAccesses(t, data, 3)
-		sameSecrets(t, data+" lost 0", data)
+		sameSecrets(t, lost, data)
 	}
 	if again == 0 {
 		t.Error("no backup caught a load under way: this proved nothing about the ledger")
 	}
 	t.Logf("%d ranges were loaded again; backups of %d and %d MB", again, during.Bytes()>>20, manifestOf(t, taken[1]).Bytes()>>20)
+}
+
+func streamOf(m *backup.Manifest, name string) *bus.Snapshot {
+	for _, p := range m.Of(backup.KindStream) {
+		if p.Stream.Stream == name {
+			return p.Stream
+		}
+	}
+	return &bus.Snapshot{}
+}
+
+// newestLoad is the last message that brought any row of the warehouse's tables.
+func newestLoad(t *testing.T, data string) (newest uint64) {
+	t.Helper()
+	asLoader(t, data, func(conn driver.Conn) {
+		for _, table := range canonical.Tables {
+			var version uint64
+			if err := conn.QueryRow(t.Context(), "SELECT max(version) FROM "+table.Database+"."+table.Name).Scan(&version); err != nil {
+				t.Fatal(err)
+			}
+			newest = max(newest, change.SequenceOf(version))
+		}
+		var logged uint64
+		if err := conn.QueryRow(t.Context(), "SELECT max(last_sequence) FROM store.load_log").Scan(&logged); err != nil {
+			t.Fatal(err)
+		}
+		newest = max(newest, logged)
+	})
+	return newest
+}
+
+// newestRows is the newest version of every record, with all that it says, and its place on the bus.
+func newestRows(t *testing.T, data string) map[string]struct{ version, hash uint64 } {
+	t.Helper()
+	out := map[string]struct{ version, hash uint64 }{}
+	asLoader(t, data, func(conn driver.Conn) {
+		for _, table := range canonical.Tables {
+			name := table.Database + "." + table.Name
+			var rows []struct {
+				Record  string `ch:"record"`
+				Version uint64 `ch:"newest"`
+				Hash    uint64 `ch:"hash"`
+			}
+			if err := conn.Select(t.Context(), &rows, "SELECT concat(dataset, ' ', toString(record_id)) AS record, max(version) AS newest, argMax(sipHash64(toString(tuple(*))), version) AS hash FROM "+name+" GROUP BY record"); err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range rows {
+				out[name+" "+r.Record] = struct{ version, hash uint64 }{r.Version, r.Hash}
+			}
+		}
+	})
+	return out
+}
+
+// sameRows fails the test unless every record that did not change after a message is the same in both data directories.
+func sameRows(t *testing.T, wantData, gotData string, through uint64) {
+	t.Helper()
+	want, got := newestRows(t, wantData), newestRows(t, gotData)
+	compared, wrong := 0, 0
+	for record, w := range want {
+		if change.SequenceOf(w.version) > through {
+			continue
+		}
+		if compared++; got[record] != w {
+			if wrong++; wrong < 4 {
+				t.Errorf("%s is version %d (of message %d) and should be %d (of message %d)", record, got[record].version, change.SequenceOf(got[record].version), w.version, change.SequenceOf(w.version))
+			}
+		}
+	}
+	if wrong > 0 || compared < 1000 {
+		t.Errorf("%d of %d records differ", wrong, compared)
+	}
 }
 
 // logAccesses writes into the log of accesses.
