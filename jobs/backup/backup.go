@@ -4,7 +4,7 @@
 //
 // A backup is the bus, the warehouse, the state of identities, and, when it is given a key, the generated secrets. The bus
 // is the truth; the warehouse saves the time of making it again. What makes the parts one moment though they are read one
-// after the other is their order, and the ledger of loads (docs/decisions/0027):
+// after the other is their order, and the ledger of loads (docs/decisions/0028):
 //
 //  1. how far the ledger says that loads are finished, the mark;
 //  2. the state of identities and the warehouse: whatever they hold beyond the mark is of ranges that are recorded by now.

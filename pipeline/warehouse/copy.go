@@ -18,7 +18,7 @@ import (
 )
 
 // Copies of tables, as blocks of ClickHouse's format Native: what `clickhouse local` reads as well. They are read and
-// written over the same protocol as everything else, wherever the server runs (docs/decisions/0027).
+// written over the same protocol as everything else, wherever the server runs (docs/decisions/0028).
 //
 // # How it fails
 //
