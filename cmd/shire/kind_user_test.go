@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -18,6 +19,7 @@ func TestTheCountysOwnJobs(t *testing.T) {
   - {name: count, do: {sql: {file: sql/count.sql, to: out}}, parameters: {department: hall}}
   - {name: keep, do: {sql: {file: sql/keep.sql, write: true}}}
   - {name: hello, do: {command: [sh, -c, "echo hello $SHIRE_PARAM_WHO; pwd >&2"]}, parameters: {who: county}}
+  - {name: save, do: {backup: {to: backups, keep: 2}}}
   - {name: fails, do: {command: [sh, -c, "exit 3"]}}
 `)
 	d.write("sql/count.sql", "SELECT count() AS cases FROM mart.cases WHERE department != {department:String};\n")
@@ -34,7 +36,7 @@ func TestTheCountysOwnJobs(t *testing.T) {
 		envelopeOf(t, d.shire("jobs", "history", job, "--json").ok(t), &r)
 		return r[0]
 	}
-	for _, job := range []string{"pull", "count", "keep", "hello"} {
+	for _, job := range []string{"pull", "count", "keep", "hello", "save"} {
 		if r := run(job); r.Outcome != jobs.OK {
 			t.Errorf("%s: %+v", job, r)
 		}
@@ -51,10 +53,18 @@ func TestTheCountysOwnJobs(t *testing.T) {
 		t.Errorf("own.counts holds %v", got)
 	}
 	up.Stop()
+	whole, err := filepath.Glob(filepath.Join(d.dir, "backups", "*", "manifest.json"))
+	if err != nil || len(whole) != 1 {
+		t.Fatalf("%v, %v", whole, err)
+	}
+	d.shire("backup", "verify", filepath.Dir(whole[0])).ok(t)
 
 	d.change("sql/count.sql", "{department:String}", "{departmnt:String}")
 	d.shire("check").fails(t, exitInput, "departmnt")
 	d.change("sql/count.sql", "{departmnt:String}", "{department:String}")
+	d.change("county.yaml", "{to: backups, keep: 2}", "{keep: 2}")
+	d.shire("check").fails(t, exitInput, "job save: to is missing")
+	d.change("county.yaml", "{keep: 2}", "{to: backups}")
 	d.change("county.yaml", "[sh, -c, \"exit 3\"]", "[no-such-program]")
 	d.shire("check").fails(t, exitInput, "no-such-program")
 }

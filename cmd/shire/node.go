@@ -23,6 +23,7 @@ import (
 
 	"github.com/shirecounty/shire/connectors"
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs/backup"
 	"github.com/shirecounty/shire/pipeline"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/columnar"
@@ -129,6 +130,14 @@ type engines struct {
 
 // start runs the embedded engines (where county.yaml names no address) and connects to both.
 func (a *app) start(ctx context.Context, s *setup, onChange func(embedded.Component)) (*engines, error) {
+	if backup.Unfinished(a.data) {
+		return nil, inputf("a restore into %s was not finished: run shire restore again, which begins anew", a.data)
+	}
+	return a.startUnfinished(ctx, s, onChange)
+}
+
+// startUnfinished is start on a data directory that may be half restored.
+func (a *app) startUnfinished(ctx context.Context, s *setup, onChange func(embedded.Component)) (*engines, error) {
 	accesses := s.accesses()
 	secrets, err := embedded.LoadOrCreateSecrets(a.data, append(secretNames(), accessSecrets(accesses)...)...)
 	if err != nil {
@@ -272,8 +281,7 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err != nil {
 		return nil, inputf("%v", err)
 	}
-	fingerprint := sha256.Sum256(append([]byte("shire pseudonym key\n"), e.key...))
-	id := n.bus.ID() + "/" + hex.EncodeToString(fingerprint[:8])
+	id := n.bus.ID() + "/" + fingerprint(e.key)
 	if err := n.persist(ctx, func(ctx context.Context) error { return n.openWarehouse(ctx, id) }); err != nil {
 		return nil, err
 	}
@@ -315,6 +323,12 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		n.sources = append(n.sources, source)
 	}
 	return n, nil
+}
+
+// fingerprint is by what a key of pseudonyms is known again.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(append([]byte("shire pseudonym key\n"), key...))
+	return hex.EncodeToString(sum[:8])
 }
 
 func openBus(ctx context.Context, s *setup, e *engines) (*bus.Bus, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -68,7 +69,7 @@ func newReview(t *testing.T) (*Review, *warehouse.Warehouse) {
 	must(err)
 	days, err := calendar.Load(calendar.National())
 	must(err)
-	must(clickhouse.LoadReference(t.Context(), w.Conn(), days, map[string]contract.Text{"hall": {Zh: "政务服务中心", En: "Service hall"}, "housing": {Zh: "住建 | <局>", En: "Housing | <b>Office</b>"}}))
+	must(clickhouse.LoadReference(t.Context(), w.Conn(), days, map[string]contract.Text{"hall": {Zh: "政务服务中心", En: "Service hall"}, "housing": {Zh: "住建 | <局>", En: "Housing | <b>Office</b>"}}, maps.Values(contract.Set{})))
 	must(clickhouse.ApplyViews(t.Context(), w.Conn(), "Asia/Shanghai", clickhouse.Loader, set))
 	r := &Review{County: metrics.Text{Zh: "义县", En: "Yi"}, Zone: shanghai, Set: set, Figures: warehouse.NewFigures(analyst, set, shanghai), Conn: analyst,
 		Department: func(dataset string) string { return map[string]string{"civil_records": "civil"}[dataset] }, Now: func() time.Time { return at(7, 5) }}
