@@ -49,6 +49,7 @@ AS WITH
     assumeNotNull((SELECT arrayPushFront(arrayFlatten(groupArray(arrayMap(p -> {parts} * workday_index - ({parts} - p) * working, range(1, {parts} + 1)))), 0)
         FROM (SELECT workday_index, working FROM store.calendar FINAL ORDER BY date))) AS worked,
     assumeNotNull((SELECT {parts} * toInt32(min(date)) - 2 FROM store.calendar FINAL)) AS origin,
+    toDateTime64('2299-12-31 00:00:00', 6, 'UTC') AS never, -- beyond the end of any case
     part -> worked[greatest(part - origin, 1)] AS worked_to,
     part -> part - origin NOT BETWEEN 1 AND length(worked) AS unpublished,
     at -> {parts} * toInt64(toDate32(at, {zone})) + ({parts} = 2 AND 60 * toHour(at, {zone}) + toMinute(at, {zone}) >= {noon}) AS part_of,
@@ -57,11 +58,13 @@ AS WITH
     part_of(accepted) AS first_part,
     part_of(until) AS last_part,
     -- A stop without a known end that began before acceptance was ended by it.
-    arrayMap(x -> (x.started, multiIf(x.filled, ifNull(arrayFirstOrNull(next -> next > x.started, arraySort(s.resumed)), until), x.ended IS NULL, until, assumeNotNull(x.ended))),
-        arrayFilter(x -> x.started >= accepted OR x.ended IS NOT NULL AND NOT x.filled, s.stops)) AS stops,
-    arraySort(arrayFilter(x -> x.1 < x.2, arrayMap(x -> (greatest(part_of(x.1), first_part), least(part_of(x.2), last_part)), stops))) AS clipped,
+    arraySort(arrayFilter(x -> x.1 < x.2, arrayMap(x -> (greatest(part_of(x.started), first_part),
+        if(x.unended AND x.started < accepted, first_part, least(part_of(x.ended), last_part))), s.stops))) AS clipped,
     arrayFold((done, x) -> (greatest(done.1, x.2), done.2 + greatest(0, worked_to(x.2) - worked_to(greatest(done.1, x.1)))),
-        clipped, (toInt64(0), toInt64(0))).2 AS stopped
+        clipped, (toInt64(0), toInt64(0))).2 AS stopped,
+    accepted_at IS NOT NULL AND ifNull(closed_at < s.reopened_at, 0) AS reopened_later,
+    accepted_at IS NOT NULL AND NOT reopened_later AND last_part < first_part AS closed_before,
+    accepted_at IS NOT NULL AND NOT reopened_later AND first_part < last_part AND (unpublished(first_part) OR unpublished(last_part)) AS calendar_lacks
 SELECT
     record_id AS record, dataset, source, source_department, source_time, c.case_number AS case_number,
     if(p.version > c.version, p.party_id, c.person_id) AS person_id,
@@ -70,8 +73,8 @@ SELECT
     applied_at, accepted_at, promised_at, closed_at, delivered_at, result, visits, statutory_days, promised_days,
     closed_at IS NULL AS open,
     intDiv(toUnixTimestamp64Micro(ifNull(delivered_at, as_of)) - toUnixTimestamp64Micro(applied_at), 1000000) AS citizen_seconds,
-    if(accepted_at IS NULL OR clock_problem != '', NULL, (worked_to(last_part) - worked_to(first_part) - stopped) / {parts}) AS legal_days,
-    clock_problem = 'calendar_missing' AS calendar_missing,
+    if(accepted_at IS NULL OR reopened_later OR closed_before OR calendar_lacks, NULL, (worked_to(last_part) - worked_to(first_part) - stopped) / {parts}) AS legal_days,
+    calendar_lacks AS calendar_missing,
     multiIf(
         promised_at IS NOT NULL, if(closed_at IS NULL, if(as_of > promised_at, 0, NULL), closed_at <= promised_at),
         legal_days > promised_days, 0,
@@ -79,12 +82,7 @@ SELECT
         NULL) AS on_time,
     ifNull(on_time = 0, 0) AS overdue,
     if(legal_days IS NULL, NULL, stopped / {parts}) AS stopped_days,
-    multiIf(
-        accepted_at IS NULL, '',
-        closed_at < s.reopened_at, 'reopened_after_closed',
-        last_part < first_part, 'closed_before_accepted',
-        first_part < last_part AND (unpublished(first_part) OR unpublished(last_part)), 'calendar_missing',
-        '') AS clock_problem,
+    multiIf(reopened_later, 'reopened_after_closed', closed_before, 'closed_before_accepted', calendar_lacks, 'calendar_missing', '') AS clock_problem,
     multiIf(
         NOT calendar_missing, NULL,
         unpublished(first_part), toYear(addDays(toDate32('1970-01-01'), intDiv(first_part + 1, {parts}))),
@@ -93,12 +91,14 @@ SELECT
 FROM store.cases AS c FINAL
 LEFT ANY JOIN store.current_links AS p ON c.person_record = p.record
 LEFT ANY JOIN store.current_links AS o ON c.organisation_record = o.record
-LEFT JOIN
+LEFT ANY JOIN
 (
+    -- Only cases with steps that stop the clock are here: what is joined is small.
     SELECT case_number,
-        groupArrayIf((assumeNotNull(started_at) AS started, ended_at AS ended, filled)::Tuple(started DateTime64(6, 'UTC'), ended Nullable(DateTime64(6, 'UTC')), filled UInt8),
-            stop AND started_at IS NOT NULL AND (kind != 'reopened' OR ended_at IS NOT NULL)) AS stops,
-        groupArrayIf(assumeNotNull(started_at), NOT stop AND started_at IS NOT NULL) AS resumed,
+        groupArrayIf((started_at, ended_at, filled), stop AND started_at IS NOT NULL AND (kind != 'reopened' OR ended_at IS NOT NULL)) AS found,
+        arraySort(groupArrayIf(assumeNotNull(started_at), NOT stop AND started_at IS NOT NULL)) AS resumed,
+        arrayMap(x -> (assumeNotNull(x.1), multiIf(x.3, ifNull(arrayFirstOrNull(next -> next > x.1, resumed), never), x.2 IS NULL, never, assumeNotNull(x.2)), x.3 OR x.2 IS NULL)
+            ::Tuple(started DateTime64(6, 'UTC'), ended DateTime64(6, 'UTC'), unended UInt8), found) AS stops,
         maxIf(ended_at, kind = 'reopened') AS reopened_at,
         countIf(kind = 'supplement') AS supplements,
         countIf(kind = 'special') AS special_procedures,
