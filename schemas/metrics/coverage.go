@@ -43,9 +43,9 @@ func CoverageQuery(by string) string {
 	if key == "" {
 		key = "''"
 	}
-	return `SELECT ` + key + ` AS key, toInt64(ifNull(sum(least(c.captured, c.reported)), 0)) AS captured, toInt64(ifNull(sum(c.reported), 0)) AS reported,
-    arraySort(groupUniqArrayIf(toString(department), stopped)) AS stopped,
-    arraySort(groupUniqArrayIf(toString(department), c.reported IS NULL AND (c.captured > 0 OR stopped))) AS unreported
+	return `SELECT ` + key + ` AS key, toInt64(ifNull(sumIf(least(c.captured, c.reported), c.reported IS NOT NULL), 0)) AS captured, toInt64(ifNull(sum(c.reported), 0)) AS reported,
+    arraySort(groupUniqArrayIf(toString(c.department), c.stopped)) AS stopped,
+    arraySort(groupUniqArrayIf(toString(c.department), c.reported IS NULL AND (c.captured > 0 OR c.stopped))) AS unreported
 FROM mart.coverage AS c
 WHERE subject = {subject:String} AND month >= toDate32({from:String}) AND month < toDate32({until:String}) AND ({department:String} = '' OR department = {department:String})
 GROUP BY key
