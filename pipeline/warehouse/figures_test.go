@@ -145,7 +145,7 @@ func TestFigures(t *testing.T) {
 	number := func(f float64) *float64 { return &f }
 	want := []metrics.Row{
 		{Key: "2025-02", State: "empty"},
-		{Key: "2025-03", State: "ok", Value: number(3 * 3600), P90: number(6 * 3600), Count: 6, ClosedOnly: number(3.5 * 3600)},
+		{Key: "2025-03", State: "ok", Value: number(3 * 3600), Lower: number(3600), P90: number(6 * 3600), P90Lower: number(4 * 3600), Count: 6, ClosedOnly: number(3.5 * 3600)},
 		{Key: "2025-04", State: "empty"},
 		{Key: "2025-05", State: "suppressed", Count: 2},
 		{Key: "2025-06", State: "not_estimable", Count: 7, Open: 7},

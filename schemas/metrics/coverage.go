@@ -43,7 +43,7 @@ func CoverageQuery(by string) string {
 	if key == "" {
 		key = "''"
 	}
-	return `SELECT ` + key + ` AS key, toInt64(ifNull(sum(least(c.captured, c.reported)), 0)) AS captured, toInt64(ifNull(sum(c.reported), 0)) AS reported,
+	return `SELECT ` + key + ` AS key, toInt64(ifNull(sumIf(least(c.captured, c.reported), c.reported IS NOT NULL), 0)) AS captured, toInt64(ifNull(sum(c.reported), 0)) AS reported,
     arraySort(groupUniqArrayIf(toString(c.department), c.stopped)) AS stopped,
     arraySort(groupUniqArrayIf(toString(c.department), c.reported IS NULL AND (c.captured > 0 OR c.stopped))) AS unreported
 FROM mart.coverage AS c

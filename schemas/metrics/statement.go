@@ -50,6 +50,21 @@ func (d *Definition) Query(q Query, zone *time.Location) (sql string, args []any
 	return sql, args, nil
 }
 
+// Columns are the names and ClickHouse types of the columns of the statement of Query.
+func (d *Definition) Columns() []string {
+	switch d.Kind {
+	case Derived:
+		return []string{"key String", "value Nullable(Float64)", "units Float64", "still_open Float64", "small UInt8", "unsettled UInt8"}
+	case Survival:
+		columns := []string{"key String", "cases UInt64", "closed UInt64"}
+		for _, name := range []string{"q0", "q0_lower", "q0_upper", "q1", "q1_lower", "q1_upper", "ended_median"} {
+			columns = append(columns, name+" Nullable(Float64)")
+		}
+		return columns
+	}
+	return []string{"key String", "numerator Float64", "denominator Float64", "units Float64", "still_open Float64"}
+}
+
 // key is the expression of what the groups are told apart by.
 func (d *Definition) key(by string, zone *time.Location) string {
 	switch by {

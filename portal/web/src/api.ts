@@ -19,7 +19,7 @@ export interface County {
   review?: boolean; // identities are reviewed at /review
 }
 
-export type Unit = "share" | "seconds" | "working_days";
+export type Unit = "share" | "seconds" | "working_days" | "cases" | "visits" | "points";
 
 export interface Definition {
   name: string;
@@ -34,7 +34,10 @@ export interface Definition {
   beside?: string;
 }
 
-export type RowState = "ok" | "suppressed" | "not_estimable" | "empty";
+export type RowState = "ok" | "suppressed" | "not_estimable" | "undefined" | "empty";
+
+/** Why a figure may be wrong although it is there: too little of the truth is in it. */
+export type Warning = "low_coverage" | "stopped";
 
 export interface Row {
   key: string;
@@ -46,6 +49,8 @@ export interface Row {
   open?: number;
   closed_only?: number;
   state: RowState;
+  coverage?: number; // of what the departments report
+  warnings?: Warning[];
 }
 
 export interface Result {
