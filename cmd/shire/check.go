@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -121,7 +122,7 @@ func (a *app) proveMetrics(ctx context.Context, s *setup, quick bool) (proven bo
 		return false, err
 	}
 	defer w.Close()
-	if err := errors.Join(clickhouse.LoadReference(ctx, w.Conn(), s.calendar, nil),
+	if err := errors.Join(clickhouse.LoadReference(ctx, w.Conn(), s.calendar, nil, maps.Values(s.contracts)),
 		clickhouse.ApplyViews(ctx, w.Conn(), s.config.County.TimeZone, clickhouse.Loader, s.metrics)); err != nil {
 		return false, err
 	}

@@ -35,6 +35,8 @@ func anyValue(t *testing.T, kind string) string {
 		return "toDate32('1900-01-01') + number"
 	case kind == "UInt8":
 		return "toUInt8(number % 2)"
+	case kind == "UInt32":
+		return "toUInt32(number * 12345)"
 	case kind == "UInt64":
 		return "number * 1234567890123"
 	case kind == "Int32", kind == "Int64":

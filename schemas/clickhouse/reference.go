@@ -43,7 +43,7 @@ func LoadReference(ctx context.Context, conn driver.Conn, cal *calendar.Calendar
 	}
 	items := map[string]catalogueRow{}
 	for d := range datasets {
-		items[d.Name] = catalogueRow{d.Name, d.Department, d.Title.Zh, d.Title.En, d.Sharing.Type, d.Sharing.Ground, d.UpdateCycle, uint32(d.Version)}
+		items[d.Name] = catalogueRow{d.Name, d.Department, d.Title.Zh, d.Title.En, d.Sharing.Type, d.Sharing.Ground, d.UpdateCycle, uint64(d.Version)}
 	}
 	if err := replace(ctx, conn, "catalogue", items,
 		"SELECT dataset, department, title_zh, title_en, sharing, ground, update_cycle, contract_version FROM store.catalogue FINAL",
@@ -79,7 +79,7 @@ type catalogueRow struct {
 	Sharing     string `ch:"sharing"`
 	Ground      string `ch:"ground"`
 	UpdateCycle string `ch:"update_cycle"`
-	Contract    uint32 `ch:"contract_version"`
+	Contract    uint64 `ch:"contract_version"`
 }
 
 // replace makes the current rows of a reference table those of want, in one insert: readers see all of it or nothing.

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS store.catalogue
     sharing LowCardinality(String) COMMENT 'unconditional, conditional or none (共享类型)',
     ground String COMMENT 'legal ground, where it is not shared (不予共享依据)',
     update_cycle LowCardinality(String) COMMENT 'realtime, daily, weekly, monthly, yearly or irregular (更新周期)',
-    contract_version UInt32 COMMENT 'version of its contract',
+    contract_version UInt64 COMMENT 'version of its contract',
     version UInt64 COMMENT 'orders the versions of an item',
     deleted UInt8 COMMENT '1 when there is no such contract any more'
 )

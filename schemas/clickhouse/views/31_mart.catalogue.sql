@@ -7,7 +7,7 @@ CREATE OR REPLACE VIEW mart.catalogue
     sharing LowCardinality(String) COMMENT 'unconditional, conditional or none (共享类型)',
     ground String COMMENT 'legal ground, where it is not shared (不予共享依据)',
     update_cycle LowCardinality(String) COMMENT 'realtime, daily, weekly, monthly, yearly or irregular (更新周期)',
-    contract_version UInt32 COMMENT 'version of its contract'
+    contract_version UInt64 COMMENT 'version of its contract'
 )
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS SELECT dataset, department, title_zh, title_en, sharing, ground, update_cycle, contract_version
