@@ -181,14 +181,9 @@ func (b *Backup) FillWarehouse(ctx context.Context, a warehouse.Address) error {
 	}
 	defer w.Close()
 	parts := b.Manifest.Of(KindTable)
-	// What a table is filled with is kept as its versions as well (a materialised view): those of the backup take their place.
+	// What a table is filled with is kept as its versions as well (a materialised view): those of the backup come after it.
 	versions := func(p Part) bool { return warehouse.VersionsOf(p.Table) != "" }
 	for _, p := range append(slices.DeleteFunc(slices.Clone(parts), versions), slices.DeleteFunc(slices.Clone(parts), func(p Part) bool { return !versions(p) })...) {
-		if versions(p) {
-			if err := w.Exec(ctx, "TRUNCATE TABLE "+p.Table); err != nil {
-				return fmt.Errorf("empty %s, before it is filled: %w", p.Table, err)
-			}
-		}
 		if err := b.fill(ctx, a, p); err != nil {
 			return err
 		}

@@ -141,7 +141,8 @@ func copyTable(server *wire, table string, through uint64, w io.Writer) (rows ui
 	}
 }
 
-// FillTable inserts the rows that CopyTable wrote, and counts them. The table has to be there.
+// FillTable inserts the rows that CopyTable wrote, and counts them. The table has to be there. One that keeps the versions of
+// another is emptied first: filling that other one has written into it.
 func FillTable(ctx context.Context, a Address, table string, r io.Reader) (rows uint64, err error) {
 	server, err := a.wire(ctx)
 	if err != nil {
@@ -149,11 +150,30 @@ func FillTable(ctx context.Context, a Address, table string, r io.Reader) (rows 
 	}
 	defer server.close()
 	stop := server.ending(ctx)
-	rows, err = fillTable(server, table, proto.NewReader(r))
+	if VersionsOf(table) != "" {
+		err = server.do("TRUNCATE TABLE " + table)
+	}
+	if err == nil {
+		rows, err = fillTable(server, table, proto.NewReader(r))
+	}
 	if err = stop(err); err != nil {
 		return rows, fmt.Errorf("%s cannot be filled: %w", table, err)
 	}
 	return rows, nil
+}
+
+// do runs a statement without an answer.
+func (w *wire) do(statement string) error {
+	if err := w.query(statement, fillSettings); err != nil {
+		return err
+	}
+	for {
+		if _, err := w.receive(new(carrier)); errors.Is(err, errEnd) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
 }
 
 func fillTable(server *wire, table string, from *proto.Reader) (rows uint64, err error) {
