@@ -138,6 +138,7 @@ func TestLegalTimeByHand(t *testing.T) {
 		at("g needs 2027", "2026-12-30 10:00", "2027-01-04 10:00"),
 		at("h day of 2027", "2027-03-01 10:00", "2027-03-01 10:00"),
 		at("i open", "2026-12-25 10:00", nil),
+		at("j far off", "2029-12-31 15:00", "2030-01-04 10:00"), // needs nothing of 2029
 	)
 	step := func(number, dataset, kind, from, to string) row {
 		return row{"record": number + from, "dataset": dataset, "case_number": number, "kind": kind, "activity": "a", "started_at": local(from), "ended_at": local(to)}
@@ -148,7 +149,7 @@ func TestLegalTimeByHand(t *testing.T) {
 		step("c filled", "filled", "", "2026-02-24 09:00", "2026-02-24 09:00"),
 		step("d reopened", "d", "reopened", "2026-02-14 09:00", "2026-02-24 09:00"),
 		step("e stale closing", "d", "reopened", "2026-02-25 10:00", "2026-02-26 09:00"),
-		step("i open", "d", "special", "2026-12-26 09:00", "2027-03-20 09:00"), // to come; as of 2027-03-20
+		step("i open", "d", "special", "2026-12-26 09:00", "2027-03-20 09:00"), // to come
 	)
 	shanghai, err := time.LoadLocation(zone)
 	if err != nil {
@@ -160,11 +161,11 @@ func TestLegalTimeByHand(t *testing.T) {
 		days[rules.HalfDays] = read(t, c, "case_number; '='; legal_days; stopped_days", "FROM mart.cases ORDER BY case_number")
 	}
 	same(t, days[false], "a morning to afternoon = 0 0", "b make-up Saturday = 1 0", "c filled = 2 1", "d reopened = 2 1",
-		"e stale closing = ~ ~", "f reversed = ~ ~", "g needs 2027 = ~ ~", "h day of 2027 = 0 0", "i open = ~ ~")
+		"e stale closing = ~ ~", "f reversed = ~ ~", "g needs 2027 = ~ ~", "h day of 2027 = 0 0", "i open = ~ ~", "j far off = ~ ~")
 	same(t, days[true], "a morning to afternoon = 0.5 0", "b make-up Saturday = 1.5 0", "c filled = 2 1", "d reopened = 2 1",
-		"e stale closing = ~ ~", "f reversed = ~ ~", "g needs 2027 = ~ ~", "h day of 2027 = 0 0", "i open = ~ ~")
+		"e stale closing = ~ ~", "f reversed = ~ ~", "g needs 2027 = ~ ~", "h day of 2027 = 0 0", "i open = ~ ~", "j far off = ~ ~")
 	same(t, read(t, c, "substring(case_number, 1, 1); clock_problem; calendar_missing; calendar_year", "FROM mart.cases WHERE clock_problem != '' ORDER BY case_number"),
-		"e reopened_after_closed 0 ~", "f closed_before_accepted 0 ~", "g calendar_missing 1 2027", "i calendar_missing 1 2027")
+		"e reopened_after_closed 0 ~", "f closed_before_accepted 0 ~", "g calendar_missing 1 2027", "i calendar_missing 1 2027", "j calendar_missing 1 2030")
 	same(t, read(t, c, "substring(case_number, 1, 1); supplements; special_procedures; reopened; stops_unended; stops_zero; stops_unusable",
 		"FROM mart.cases WHERE supplements + special_procedures + reopened > 0 ORDER BY case_number"),
 		"a 1 0 0 0 1 0", "c 1 0 0 1 0 0", "d 0 0 1 0 0 0", "e 0 0 1 0 0 0", "i 0 1 0 0 0 0")

@@ -63,7 +63,7 @@ AS WITH
     arrayFold((done, x) -> (greatest(done.1, x.2), done.2 + greatest(0, worked_to(x.2) - worked_to(greatest(done.1, x.1)))),
         clipped, (toInt64(0), toInt64(0))).2 AS stopped,
     accepted_at IS NOT NULL AND ifNull(closed_at < s.reopened_at, 0) AS reopened_later,
-    accepted_at IS NOT NULL AND NOT reopened_later AND last_part < first_part AS closed_before,
+    accepted_at IS NOT NULL AND last_part < first_part AS closed_before,
     accepted_at IS NOT NULL AND NOT reopened_later AND first_part < last_part AND (unpublished(first_part) OR unpublished(last_part)) AS calendar_lacks
 SELECT
     record_id AS record, dataset, source, source_department, source_time, c.case_number AS case_number,
