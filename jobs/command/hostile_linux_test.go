@@ -60,7 +60,7 @@ func TestNothingOutlivesTheCommand(t *testing.T) {
 		})
 		// The two scripts end by themselves in the end: a supervisor that fails must not take the machine with it.
 		t.Run("that is never the same process", func(t *testing.T) {
-			chain := script(t, "#!/bin/sh\n[ ${1:-0} -gt 20000 ] && exit\nsetsid $0 $((${1:-0} + 1)) >/dev/null 2>&1 &\nexit 0\n")
+			chain := script(t, "#!/bin/sh\n[ ${1:-0} -gt 5000 ] && exit\nsetsid $0 $((${1:-0} + 1)) >/dev/null 2>&1 &\nexit 0\n")
 			result, _, err := doAs(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{chain}, "grace": "50ms"}), nil, plain)
 			if err != nil || result.Message == "" {
 				t.Errorf("got %+v, %v", result, err)
