@@ -15,8 +15,9 @@
 //   - The run ends first: SIGTERM to every process, after grace SIGKILL.
 //   - The program passes memory_max or processes_max: SIGKILL to every process.
 //   - shire is killed: the supervisor sees its pipe end, kills every process and removes the scratch folder.
-//   - The supervisor is killed: the kernel kills the program, and shire what still has the run's scratch folder in its
-//     environment. Only if both are killed at once can something that the program started live on.
+//   - The supervisor is killed: where it is isolated the kernel kills everything below it. Elsewhere the kernel kills the
+//     program, and shire what still has the run's scratch folder in its environment; only if both are killed at once can
+//     something that the program started live on.
 package command
 
 import (
@@ -41,13 +42,17 @@ import (
 type Worker struct {
 	settings *Settings
 	scratch  string
+	plain    bool          // without namespaces, as where they cannot be made
+	patience time.Duration // with processes that do not end though they were killed
 }
 
 var _ jobs.Worker = (*Worker)(nil)
 
 // New makes the worker of a job. Its runs get their folders in scratch; in the system's folder for temporary files when
 // that is empty.
-func New(s *Settings, scratch string) *Worker { return &Worker{settings: s, scratch: scratch} }
+func New(s *Settings, scratch string) *Worker {
+	return &Worker{settings: s, scratch: scratch, patience: patience}
+}
 
 // Do runs the command. Its counts are output_lines and output_bytes, cpu_ms of all its processes, and memory_peak_bytes
 // of the largest one.
@@ -72,7 +77,10 @@ func (w *Worker) do(ctx context.Context, t jobs.Task, output io.Writer, scratch 
 		return jobs.Result{}, fmt.Errorf("the command %s was not started: %w", w.settings.Run[0], context.Cause(ctx))
 	}
 	recorder := newRecorder(output, w.settings.OutputMax, secrets)
-	end, err := w.supervise(ctx, o, recorder)
+	end, err := w.supervise(ctx, o, recorder, mayIsolate() && !w.plain)
+	if errors.Is(err, errUnfit) {
+		end, err = w.supervise(ctx, o, recorder, false)
+	}
 	result := jobs.Result{Counts: map[string]uint64{"output_lines": uint64(recorder.lines), "output_bytes": uint64(recorder.printed)}}
 	if err != nil {
 		return result, err
@@ -87,7 +95,7 @@ func (w *Worker) do(ctx context.Context, t jobs.Task, output io.Writer, scratch 
 // order makes of a run what its supervisor is to do. Its errors cannot be mended by trying again.
 func (w *Worker) order(t jobs.Task, scratch string) (o order, secrets []string, err error) {
 	s := w.settings
-	o = order{Scratch: scratch, Grace: s.Grace, MemoryMax: uint64(s.MemoryMax), ProcessesMax: s.ProcessesMax, FileMax: uint64(s.FileMax), Nice: s.Nice}
+	o = order{Scratch: scratch, Grace: s.Grace, Patience: w.patience, MemoryMax: uint64(s.MemoryMax), ProcessesMax: s.ProcessesMax, FileMax: uint64(s.FileMax), Nice: s.Nice}
 	values := valuesOf(t)
 	for name, value := range values {
 		if strings.ContainsRune(value, 0) {
@@ -153,6 +161,9 @@ func firstOf(a, b string) string {
 	return b
 }
 
+// errUnfit tells that a supervisor could not be isolated; then nothing has been started.
+var errUnfit = errors.New("no namespaces can be made here")
+
 // giveUpAfter is how much longer than it should a supervisor may take for the end that was asked for.
 const giveUpAfter = 5 * time.Second
 
@@ -161,7 +172,7 @@ const drainTime = 2 * time.Second
 
 // supervise runs the supervisor of one command to its end, and returns its report. No process of the command is left
 // then, unless the report names it.
-func (w *Worker) supervise(ctx context.Context, o order, to *recorder) (end *report, err error) {
+func (w *Worker) supervise(ctx context.Context, o order, to *recorder, isolated bool) (end *report, err error) {
 	pipes, err := openPipes()
 	if err != nil {
 		return nil, fmt.Errorf("the command gets no pipes: %w", reason(err))
@@ -169,11 +180,16 @@ func (w *Worker) supervise(ctx context.Context, o order, to *recorder) (end *rep
 	defer pipes.close()
 	cmd := exec.Command(ownExecutable)
 	cmd.Args = []string{supervisorName, w.settings.Run[0]}
-	cmd.Env = []string{supervisorMarker + "=1", "GOMAXPROCS=2"}
-	cmd.SysProcAttr = supervisorAttributes()
+	cmd.Env = []string{supervisorMarker + "=" + supervisorAmong, "GOMAXPROCS=2"}
+	if isolated {
+		cmd.Env[0] = supervisorMarker + "=" + supervisorAlone
+	}
+	cmd.SysProcAttr = supervisorAttributes(isolated)
 	cmd.Stdout, cmd.Stderr = pipes.output.write, pipes.output.write
 	cmd.ExtraFiles = []*os.File{pipes.control.read, pipes.report.write}
-	if err := cmd.Start(); err != nil {
+	if err := cmd.Start(); isolated && err != nil {
+		return nil, errUnfit
+	} else if err != nil {
 		return nil, fmt.Errorf("the supervisor of the command cannot be started: %w", reason(err))
 	}
 	pipes.handOver()
@@ -204,7 +220,11 @@ func (w *Worker) supervise(ctx context.Context, o order, to *recorder) (end *rep
 		swept = sweep("SHIRE_SCRATCH=" + o.Scratch)
 	}
 	_ = pipes.output.read.SetReadDeadline(time.Now().Add(drainTime))
-	if failed := <-drained; failed != nil {
+	failed := <-drained
+	if end != nil && end.Unfit {
+		return nil, errUnfit
+	}
+	if failed != nil {
 		return end, fmt.Errorf("the output of the command %s could not be kept: %w", w.settings.Run[0], failed)
 	}
 	if end == nil {
@@ -229,11 +249,15 @@ func (w *Worker) await(ctx context.Context, cmd *exec.Cmd, ended <-chan *report)
 		}
 		select {
 		case <-over:
-		case <-time.After(w.settings.Grace + undeadAfter + giveUpAfter):
+		case <-time.After(w.settings.Grace + patience + giveUpAfter):
 			_ = cmd.Process.Kill() // fails when it has ended
 		}
 	}()
 	end := <-ended
+	if end != nil && len(end.Undead) > 0 {
+		go cmd.Wait() // it stays with them
+		return end
+	}
 	_ = cmd.Wait() // it says nothing that the report does not
 	return end
 }

@@ -153,7 +153,7 @@ func TestRunWithoutInterval(t *testing.T) {
 // The end of the run ends the command, with a word or by force.
 func TestStop(t *testing.T) {
 	tests := []struct{ name, script, want, output string }{
-		{"heeded", `trap "echo going; exit 0" TERM; echo ready; sleep 1000 & wait`, "and was stopped", "ready\ngoing\n"},
+		{"heeded", `trap "echo going; exit 0" TERM; echo ready; while :; do :; done`, "and was stopped", "ready\ngoing\n"},
 		{"not heeded", `trap '' TERM; echo ready; while :; do sleep 0.02; done`, "did not end within 100ms of SIGTERM and was killed", "ready\n"},
 		{"asleep", `echo ready; kill -STOP $$`, "and was stopped", "ready\n"},
 	}

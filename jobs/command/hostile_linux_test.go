@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -26,43 +27,72 @@ nohup sh -c 'kill -STOP $$' $mark >/dev/null 2>&1 &
 sleep 0.2
 `
 
+// bothWays runs a test with namespaces, where they can be made, and without.
+func bothWays(t *testing.T, test func(t *testing.T, plain bool)) {
+	if mayIsolate() {
+		t.Run("isolated", func(t *testing.T) { test(t, false) })
+	}
+	t.Run("plain", func(t *testing.T) { test(t, true) })
+}
+
 func TestNothingOutlivesTheCommand(t *testing.T) {
 	needs(t, "setsid")
-	t.Run("that ends", func(t *testing.T) {
-		result, out, err := do(t, t.Context(), settings(t, "/", hiding+"echo done", map[string]any{"grace": "200ms"}), nil)
-		if err != nil || out != "done\n" || !strings.Contains(result.Message, "processes still ran after the command had ended") {
-			t.Errorf("got %+v, %q, %v", result, out, err)
-		}
+	bothWays(t, func(t *testing.T, plain bool) {
+		t.Run("that ends", func(t *testing.T) {
+			result, out, err := doAs(t, t.Context(), settings(t, "/", hiding+"echo done", map[string]any{"grace": "200ms"}), nil, plain)
+			if err != nil || out != "done\n" || !strings.Contains(result.Message, "processes still ran after the command had ended") {
+				t.Errorf("got %+v, %q, %v", result, out, err)
+			}
+		})
+		t.Run("that hangs", func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, _, err := doAs(t, ctx, settings(t, "/", "trap '' TERM\n"+hiding+"while :; do sleep 1000; done", map[string]any{"grace": "200ms"}), nil, plain)
+			if err == nil || !strings.Contains(err.Error(), "took longer than it may and did not end within 200ms of SIGTERM and was killed") {
+				t.Errorf("got %v", err)
+			}
+		})
+		t.Run("what ends by itself is waited for", func(t *testing.T) {
+			result, out, err := doAs(t, t.Context(), settings(t, "/", "(sleep 0.1; echo late) & echo early"), nil, plain)
+			if err != nil || out != "early\nlate\n" || result.Message != "" {
+				t.Errorf("got %+v, %q, %v", result, out, err)
+			}
+		})
+		// The two scripts end by themselves in the end: a supervisor that fails must not take the machine with it.
+		t.Run("that is never the same process", func(t *testing.T) {
+			chain := script(t, "#!/bin/sh\n[ ${1:-0} -gt 5000 ] && exit\nsetsid $0 $((${1:-0} + 1)) >/dev/null 2>&1 &\nexit 0\n")
+			result, _, err := doAs(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{chain}, "grace": "50ms"}), nil, plain)
+			if err != nil || result.Message == "" {
+				t.Errorf("got %+v, %v", result, err)
+			}
+		})
+		t.Run("that multiplies", func(t *testing.T) {
+			bomb := script(t, "#!/bin/sh\ntrap '' TERM\n[ ${1:-0} -gt 7 ] || { $0 $((${1:-0} + 1)) & $0 $((${1:-0} + 1)) & }\nsleep 600\n")
+			_, _, err := doAs(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{bomb}, "processes_max": 60}), nil, plain)
+			if err == nil || !strings.Contains(err.Error(), "had more processes at once than processes_max allows (60), and was killed") {
+				t.Errorf("got %v", err)
+			}
+		})
 	})
-	t.Run("that hangs", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, _, err := do(t, ctx, settings(t, "/", "trap '' TERM\n"+hiding+"while :; do sleep 1000; done", map[string]any{"grace": "200ms"}), nil)
-		if err == nil || !strings.Contains(err.Error(), "took longer than it may and did not end within 200ms of SIGTERM and was killed") {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("what ends by itself is waited for", func(t *testing.T) {
-		result, out, err := do(t, t.Context(), settings(t, "/", "(sleep 0.1; echo late) & echo early"), nil)
-		if err != nil || out != "early\nlate\n" || result.Message != "" {
-			t.Errorf("got %+v, %q, %v", result, out, err)
-		}
-	})
-	t.Run("that is never the same process", func(t *testing.T) {
-		// It would end by itself after a while, so that a broken guard does not take the machine with it.
-		chain := script(t, "#!/bin/sh\n[ $1 -lt 5000 ] && setsid $0 $(($1 + 1)) >/dev/null 2>&1 &\nexit 0\n")
-		_, _, err := do(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{chain, "0"}, "grace": "50ms"}), nil)
-		if err != nil {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("that multiplies", func(t *testing.T) {
-		bomb := script(t, "#!/bin/sh\ntrap '' TERM\n[ $1 -lt 8 ] || exec sleep 100\n$0 $(($1 + 1)) & $0 $(($1 + 1)) & wait\n") // 511 processes, no more
-		_, _, err := do(t, t.Context(), settings(t, "/", "", map[string]any{"run": []any{bomb, "0"}, "processes_max": 60, "nice": 19}), nil)
-		if err == nil || !strings.Contains(err.Error(), "processes where processes_max allows 60, and was killed") {
-			t.Errorf("got %v", err)
-		}
-	})
+}
+
+// Where namespaces can be made, a command sees its own processes and no others, and cannot kill its supervisor.
+func TestIsolation(t *testing.T) {
+	if !mayIsolate() {
+		t.Skip("this user may not make namespaces")
+	}
+	w := New(settings(t, "/", "true"), "")
+	o, _, err := w.order(task(nil), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.supervise(t.Context(), o, newRecorder(io.Discard, 1<<10, nil), true); errors.Is(err, errUnfit) {
+		t.Skip(err)
+	}
+	_, out, err := do(t, t.Context(), settings(t, "/", "cat /proc/1/comm; test $(cat /proc/1/comm) = job-supervisor || exit 0; kill -KILL 1; test $(cat /proc/$$/comm) = sh && echo own"), nil)
+	if err != nil || out != "job-supervisor\nown\n" {
+		t.Errorf("got %q, %v", out, err)
+	}
 }
 
 // The same as a user who is not root.
@@ -177,48 +207,106 @@ func TestGigabyte(t *testing.T) {
 // When shire is killed, the command and all it started die, and the scratch folder goes.
 func TestShireIsKilled(t *testing.T) {
 	needs(t, "setsid")
-	scratch := t.TempDir()
-	mark := "mark-killed-" + filepath.Base(scratch) + strconv.Itoa(os.Getpid())
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + scratch, "MARK=" + mark,
-		helperMarker + "=run MARK=" + mark + "; export MARK; trap '' TERM; echo x > $HOME/file\n" + hiding + "echo ready; while :; do sleep 1000; done"}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
-		t.Fatalf("got %q, %v", line, err)
-	}
-	if n := len(marked(mark)); n < 5 {
-		t.Fatalf("only %d processes run", n)
-	}
-	if err := cmd.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait()
-	eventually(t, "no process is left", func() bool { return len(marked(mark)) == 0 })
-	eventually(t, "no file is left", func() bool {
-		left, _ := os.ReadDir(scratch)
-		return len(left) == 0
+	bothWays(t, func(t *testing.T, plain bool) {
+		scratch := t.TempDir()
+		mark := fmt.Sprintf("mark-killed-%d-%t", os.Getpid(), plain)
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe")
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "TMPDIR=" + scratch, "MARK=" + mark,
+			helperMarker + "=run MARK=" + mark + "; export MARK; trap '' TERM; echo x > $HOME/file\n" + hiding + "echo ready; while :; do sleep 1000; done"}
+		if plain {
+			cmd.Env = append(cmd.Env, "PLAIN=1")
+		}
+		out, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+			t.Fatalf("got %q, %v", line, err)
+		}
+		if n := len(marked(mark)); n < 5 {
+			t.Fatalf("only %d processes run", n)
+		}
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		eventually(t, "no process is left", func() bool { return len(marked(mark)) == 0 })
+		eventually(t, "no file is left", func() bool {
+			left, _ := os.ReadDir(scratch)
+			return len(left) == 0
+		})
 	})
 }
 
 // When somebody kills the supervisor, the run fails, and still nothing is left.
 func TestSupervisorIsKilled(t *testing.T) {
 	needs(t, "setsid")
-	s := settings(t, "/", "setsid sh -c 'sleep 1000' >/dev/null 2>&1 & sleep 0.1; kill -KILL $(ps -o ppid= -p $$ 2>/dev/null || cut -d' ' -f4 /proc/$$/stat); sleep 1000")
-	_, _, err := do(t, t.Context(), s, nil)
-	if err == nil || !strings.Contains(err.Error(), "the supervisor of the command sh was killed from outside") {
-		t.Errorf("got %v", err)
+	bothWays(t, func(t *testing.T, plain bool) {
+		for signal, want := range map[syscall.Signal]string{syscall.SIGKILL: "the supervisor of the command sh was killed from outside", syscall.SIGTERM: "somebody sent its supervisor a signal"} {
+			t.Run(signal.String(), func(t *testing.T) {
+				s := settings(t, "/", "setsid sh -c 'sleep 1000' >/dev/null 2>&1 & sleep 0.1; echo ready; sleep 1000")
+				mark := fmt.Sprintf("mark-supervisor-%d-%t-%d", os.Getpid(), plain, signal)
+				s.Environment["MARK"] = mark
+				w := New(s, t.TempDir())
+				w.plain = plain
+				out := &signalling{on: "ready\n", do: func() {
+					for _, child := range listedChildren(os.Getpid()) {
+						if name, _ := os.ReadFile(procFile(child, "comm")); string(name) == supervisorName+"\n" {
+							_ = syscall.Kill(child, signal)
+						}
+					}
+				}}
+				if _, err := w.Do(t.Context(), task(nil), out); err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("got %v", err)
+				}
+				if left := marked(mark); len(left) > 0 {
+					t.Errorf("left: %v", left)
+				}
+			})
+		}
+	})
+}
+
+// A process that no signal ends, as one that waits for a dead file server, does not hold up the run for ever.
+func TestUndead(t *testing.T) {
+	const freezer = "/sys/fs/cgroup/freezer"
+	cage := fmt.Sprintf("%s/shire-test-%d", freezer, os.Getpid())
+	if os.Mkdir(cage, 0o755) != nil {
+		t.Skip("there is no freezer")
 	}
-	t.Run("with a word", func(t *testing.T) {
-		_, _, err := do(t, t.Context(), settings(t, "/", "kill -TERM $(cut -d' ' -f4 /proc/$$/stat); sleep 1000"), nil)
-		if err == nil || !strings.Contains(err.Error(), "somebody sent its supervisor a signal") {
+	thaw := func() {
+		if err := os.WriteFile(cage+"/freezer.state", []byte("THAWED"), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	defer os.Remove(cage)
+	bothWays(t, func(t *testing.T, plain bool) {
+		if _, err := os.Stat(cage + "/freezer.state"); err != nil {
+			t.Skip("there is no freezer")
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		defer cancel(nil)
+		s := settings(t, "/", "echo 0 > "+cage+"/tasks; echo ready; sleep 1000", map[string]any{"grace": "100ms"})
+		w := New(s, t.TempDir())
+		w.plain, w.patience = plain, 300*time.Millisecond
+		out := &signalling{on: "ready\n", do: func() {
+			if err := os.WriteFile(cage+"/freezer.state", []byte("FROZEN"), 0); err != nil {
+				t.Error(err)
+			}
+			cancel(nil)
+		}}
+		_, err := w.Do(ctx, task(nil), out)
+		thaw()
+		if err == nil || !strings.Contains(err.Error(), "processes of the command sh (sh) have not ended though they were killed") {
 			t.Errorf("got %v", err)
 		}
+		eventually(t, "it has ended", func() bool {
+			left, _ := os.ReadFile(cage + "/tasks")
+			return len(left) == 0
+		})
 	})
 }
 

@@ -31,6 +31,7 @@ type recorder struct {
 	kept     int    // bytes written on
 	tail     []byte // after most: the last bytes of the output, raw
 	cutting  bool   // more than most has come
+	inLine   bool   // and began in the middle of a line
 	over     int    // bytes since then
 	failed   error  // of to
 
@@ -83,6 +84,10 @@ func (r *recorder) Write(p []byte) (int, error) {
 		r.add(p[:end])
 		r.skipLF = p[end] == '\r'
 		p = p[end+1:]
+		if r.cutting { // add has ended the line
+			r.inLine = false
+			break
+		}
 		r.endLine()
 	}
 	if len(p) > 0 {
@@ -98,7 +103,7 @@ func (r *recorder) add(p []byte) {
 	r.lineOver += max(0, len(p)-room)
 	if r.kept+len(r.line)+r.lineOver > r.most+lineMax+r.secret {
 		r.endLine()
-		r.cutting = true
+		r.cutting, r.inLine = true, true
 	}
 }
 
@@ -163,12 +168,14 @@ func (r *recorder) close() error {
 		return r.failed
 	}
 	tail := r.tail[max(0, len(r.tail)-tailMax):]
-	if left := r.over - len(tail); left > 0 { // begin with a whole line, or at least not in the middle of a secret
+	if left := r.over - len(tail); left > 0 || r.inLine { // begin with a whole line, or at least not in the middle of a secret
 		_, after, found := bytes.Cut(tail, []byte{'\n'})
 		if !found {
-			after = tail[min(len(tail), r.secret):]
+			// What is left of a secret at its beginning is shorter than the secret.
+			after = []byte(r.hide.Replace(string(tail)))
+			after = after[min(len(after), r.secret):]
 		}
-		left += len(tail) - len(after)
+		left += max(0, len(tail)-len(after))
 		tail = after
 		r.emit(fmt.Sprintf("… (%d bytes were left out here: output_max keeps %d bytes, and of the rest the last)", left, r.most))
 	}

@@ -4,6 +4,7 @@ package command
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -101,6 +102,23 @@ func TestSecretsAreHidden(t *testing.T) {
 			t.Fatalf("seen: %q", got)
 		}
 	})
+}
+
+// Nor in the pieces of a line that was cut in the middle of one.
+func TestSecretsAreHiddenWhereLinesAreCut(t *testing.T) {
+	const secret = "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFGHIJ"
+	for n := range len(secret) {
+		for _, count := range []int{2 * lineMax / len(secret), 8 * tailMax / len(secret)} {
+			var pieces []string
+			for piece := range slices.Chunk([]byte(strings.Repeat(".", n)+strings.Repeat(secret, count)), 1000) {
+				pieces = append(pieces, string(piece))
+			}
+			got, _ := record(1<<10, []string{secret}, pieces...)
+			if strings.ContainsAny(strings.ReplaceAll(got, "(secret)", ""), secret) {
+				t.Fatalf("%d secrets after %d bytes are seen: %q", count, n, got)
+			}
+		}
+	}
 }
 
 type broken struct{ writes int }

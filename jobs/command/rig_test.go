@@ -43,6 +43,7 @@ func helper(part string) {
 		runtime.KeepAlive(eaten)
 	case "run": // is the process that runs the worker
 		w := New(settings(nil, "/", argument, map[string]any{"grace": "200ms"}), "")
+		w.plain = os.Getenv("PLAIN") != ""
 		_, err := w.Do(context.Background(), task(nil), os.Stdout)
 		fmt.Println(err)
 	}
@@ -84,11 +85,18 @@ func task(parameters map[string]string) jobs.Task {
 // do runs a worker and proves that it leaves nothing: no process with the mark, no file, no descriptor, no goroutine.
 func do(t *testing.T, ctx context.Context, s *Settings, parameters map[string]string) (jobs.Result, string, error) {
 	t.Helper()
+	return doAs(t, ctx, s, parameters, false)
+}
+
+func doAs(t *testing.T, ctx context.Context, s *Settings, parameters map[string]string, plain bool) (jobs.Result, string, error) {
+	t.Helper()
 	scratch, mark := t.TempDir(), "mark-"+strings.ReplaceAll(filepath.Base(t.TempDir())+t.Name(), "/", "-")
 	s.Environment["MARK"] = mark
 	goroutines, files := runtime.NumGoroutine(), descriptors()
 	var out bytes.Buffer
-	result, err := New(s, scratch).Do(ctx, task(parameters), &out)
+	w := New(s, scratch)
+	w.plain = plain
+	result, err := w.Do(ctx, task(parameters), &out)
 	if left := marked(mark); len(left) > 0 {
 		t.Errorf("processes are left: %v", left)
 	}

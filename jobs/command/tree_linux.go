@@ -17,28 +17,58 @@ import (
 // A process that is started, forks, calls setsid and loses its parent leaves its process group; but its parent in the end
 // is the nearest one above that said PR_SET_CHILD_SUBREAPER. This needs no rights and no cgroup, and works in every
 // container, as root and as anybody else.
+//
+// What it does not do is win a race: processes that multiply without end take the whole machine, and the supervisor with
+// it. Where Shire may make namespaces (root, and not in an ordinary container), the supervisor is the first process of a PID
+// namespace: all in it die by one call, and when the supervisor dies. Elsewhere the kernel bounds the processes of a user
+// who is not root (RLIMIT_NPROC); root in an ordinary container is left to the container's own bound.
 
 const ownExecutable = "/proc/self/exe" // of the version that runs, even after an upgrade
 
-func supervisorAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func supervisorAttributes(isolated bool) *syscall.SysProcAttr {
+	a := &syscall.SysProcAttr{Setsid: true}
+	if isolated {
+		a.Cloneflags = syscall.CLONE_NEWPID | syscall.CLONE_NEWNS
+	}
+	return a
+}
+
+// mayIsolate tells whether it is worth trying to make namespaces.
+func mayIsolate() bool { return os.Geteuid() == 0 }
 
 // commandAttributes have the kernel kill the command, though not what it started, if somebody kills its supervisor.
 func commandAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
 }
 
-func becomeSupervisor() {
+// becomeSupervisor makes this process one; false when its namespace cannot be made fit to live in.
+func becomeSupervisor(isolated bool) bool {
+	if isolated {
+		// The numbers in /proc must be those that the processes know each other by. Mounts of the machine still come in.
+		if unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, "") != nil ||
+			unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "") != nil {
+			return false
+		}
+	}
 	// Each of these makes the supervisor better and has no remedy where it fails: on kernels before 3.4 and 5.11.
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	_ = unix.CloseRange(reportFD+1, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // nothing that shire itself was started with
 	_ = os.WriteFile("/proc/self/comm", []byte(supervisorName), 0)
+	return true
 }
+
+// spareProcesses are those that a user may start elsewhere while a command runs.
+const spareProcesses = 2048
 
 // limitSelf sets what the command inherits.
 func limitSelf(o order) {
 	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // leaves nothing behind
 	if o.FileMax > 0 {
 		_ = unix.Setrlimit(unix.RLIMIT_FSIZE, &unix.Rlimit{Cur: o.FileMax, Max: o.FileMax})
+	}
+	if os.Geteuid() != 0 { // the kernel lets root have more
+		most := uint64(ownTasks() + o.ProcessesMax + spareProcesses)
+		_ = unix.Setrlimit(unix.RLIMIT_NPROC, &unix.Rlimit{Cur: most, Max: most}) // fails where there is a lower one
 	}
 	if o.Nice > 0 {
 		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, o.Nice) // of this thread, from which the command is forked
@@ -54,27 +84,75 @@ func procFile(pid int, name string) string {
 	return "/proc/" + strconv.Itoa(pid) + "/" + name
 }
 
-// tree is every process below this one.
-type tree struct{}
+// ownTasks counts the threads of this user's processes, as RLIMIT_NPROC does.
+func ownTasks() (n int) {
+	for _, pid := range allProcesses() {
+		var stat unix.Stat_t
+		if unix.Stat(procFile(pid, ""), &stat) == nil && int(stat.Uid) == os.Geteuid() {
+			tasks, _ := os.ReadDir(procFile(pid, "task"))
+			n += len(tasks)
+		}
+	}
+	return n
+}
 
-func newTree(int) tree { return tree{} }
+// tree is every process below this one.
+type tree struct {
+	command  int // the process that was started
+	isolated bool
+}
+
+func newTree(command int, isolated bool) tree { return tree{command, isolated} }
+
+// count counts the processes, and stops soon after most: of many, counting takes longer than they take to be more.
+func (t tree) count(most int) (n int) {
+	if t.isolated {
+		return len(allProcesses()) - 1
+	}
+	walk(os.Getpid(), childrenOf(), func(int) bool {
+		n++
+		return n <= most
+	})
+	return n
+}
 
 // alive are the processes that have not ended.
 func (tree) alive() []int {
 	var alive []int
-	walk(os.Getpid(), childrenOf(), func(pid int) {
+	walk(os.Getpid(), childrenOf(), func(pid int) bool {
 		if stateOf(pid) != 'Z' {
 			alive = append(alive, pid)
 		}
+		return true
 	})
 	return alive
 }
 
-// signal reaches every process as soon as it is seen: one that forks and ends, again and again, is not there for long.
-func (tree) signal(signal syscall.Signal) {
-	walk(os.Getpid(), childrenOf(), func(pid int) {
-		_ = syscall.Kill(pid, signal) // one that has ended needs none
-	})
+// kill reaches every process as soon as it is seen: one that forks and ends, again and again, is not there for long.
+func (t tree) kill(commandAlive bool) {
+	if t.isolated {
+		_ = syscall.Kill(-1, syscall.SIGKILL) // all in the namespace but this one, and no fork comes between
+		return
+	}
+	if commandAlive { // else the number of its group may be another's
+		_ = syscall.Kill(-t.command, syscall.SIGKILL) // here no fork comes between either
+	}
+	// One that is stopped does not fork, and takes its place until all are.
+	for _, signal := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+		walk(os.Getpid(), childrenOf(), func(pid int) bool {
+			_ = syscall.Kill(pid, signal) // one that has ended needs none
+			return true
+		})
+	}
+}
+
+// names are those of the processes that have not ended.
+func (t tree) names() (names []string) {
+	for _, pid := range t.alive() {
+		name, _ := os.ReadFile(procFile(pid, "comm"))
+		names = append(names, strings.TrimSpace(string(name)))
+	}
+	return names
 }
 
 func (tree) signalOne(pid int, signal syscall.Signal) {
@@ -84,11 +162,14 @@ func (tree) signalOne(pid int, signal syscall.Signal) {
 // orphans are the processes whose own parents have ended, and the command.
 func (tree) orphans() []int { return childrenOf()(os.Getpid()) }
 
-func walk(pid int, children func(int) []int, visit func(int)) {
+// walk visits the processes below one until visit is false.
+func walk(pid int, children func(int) []int, visit func(int) bool) bool {
 	for _, child := range children(pid) {
-		visit(child)
-		walk(child, children, visit)
+		if !visit(child) || !walk(child, children, visit) {
+			return false
+		}
 	}
+	return true
 }
 
 // childrenOf is how the children of a process are found: in the kernel's own list, or where it keeps none
@@ -204,13 +285,17 @@ func peakRSS(u *syscall.Rusage) uint64 { return uint64(u.Maxrss) << 10 }
 
 // killMarked kills the processes of this machine whose environment holds the marker, and tells how many there were. It is
 // for what a killed supervisor left.
-func killMarked(marker string) (killed int) {
+func killMarked(marker string) int {
+	var marked []int
 	for _, pid := range allProcesses() {
 		content, err := os.ReadFile(procFile(pid, "environ"))
 		if err == nil && bytes.Contains(append([]byte{0}, content...), []byte("\x00"+marker+"\x00")) && stateOf(pid) != 'Z' {
-			killed++
-			_ = syscall.Kill(pid, syscall.SIGKILL) // the next look shows whether it has ended
+			marked = append(marked, pid)
+			_ = syscall.Kill(pid, syscall.SIGSTOP) // it does not fork while the others are looked for
 		}
 	}
-	return killed
+	for _, pid := range marked {
+		_ = syscall.Kill(pid, syscall.SIGKILL) // the next look shows whether it has ended
+	}
+	return len(marked)
 }

@@ -11,12 +11,14 @@ import (
 
 var ownExecutable, _ = os.Executable() // a path that cannot be found fails where it is started
 
-func supervisorAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+func supervisorAttributes(bool) *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 // commandAttributes make the command the leader of a process group of its own.
 func commandAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-func becomeSupervisor() {}
+func mayIsolate() bool { return false }
+
+func becomeSupervisor(bool) bool { return true }
 
 func limitSelf(o order) {
 	_ = syscall.Setrlimit(syscall.RLIMIT_CORE, &syscall.Rlimit{})
@@ -30,7 +32,7 @@ func preferAsVictim(int) {}
 // tree is the process group that the command leads.
 type tree struct{ group int }
 
-func newTree(command int) tree { return tree{command} }
+func newTree(command int, _ bool) tree { return tree{command} }
 
 func (t tree) alive() []int {
 	if syscall.Kill(-t.group, 0) != nil {
@@ -39,9 +41,13 @@ func (t tree) alive() []int {
 	return []int{t.group}
 }
 
-func (t tree) signal(signal syscall.Signal) { _ = syscall.Kill(-t.group, signal) }
+func (t tree) count(int) int { return len(t.alive()) }
 
-func (t tree) signalOne(_ int, signal syscall.Signal) { t.signal(signal) }
+func (t tree) kill(bool) { t.signalOne(0, syscall.SIGKILL) }
+
+func (t tree) names() []string { return []string{"one of its group"} }
+
+func (t tree) signalOne(_ int, signal syscall.Signal) { _ = syscall.Kill(-t.group, signal) }
 
 func (t tree) orphans() []int { return nil }
 

@@ -28,7 +28,7 @@ func (w *Worker) verdict(ctx context.Context, r *report) error {
 		return fmt.Errorf("the command %s cannot be started: %s (%w)", name, startProblem(r.Errno), jobs.ErrPermanent)
 	}
 	if len(r.Undead) > 0 {
-		return fmt.Errorf("process %d of the command %s does not end though it was killed: it waits for a device or a network file system, which has to be mended", r.Undead[0], name)
+		return fmt.Errorf("%d processes of the command %s (%s) have not ended though they were killed: they wait for a device or a network file system that has to be mended, or multiply faster than they can be killed; the killing goes on", len(r.Undead), name, r.Undead[0])
 	}
 	how := "was stopped"
 	if r.Killed {
@@ -46,7 +46,7 @@ func (w *Worker) verdict(ctx context.Context, r *report) error {
 	case byMemory:
 		return fmt.Errorf("the command %s used %s of memory where memory_max allows %s, and was killed", name, size(r.Memory), size(uint64(s.MemoryMax)))
 	case byProcesses:
-		return fmt.Errorf("the command %s had %d processes where processes_max allows %d, and was killed", name, r.Processes, s.ProcessesMax)
+		return fmt.Errorf("the command %s had more processes at once than processes_max allows (%d), and was killed", name, s.ProcessesMax)
 	case byOutput:
 		return fmt.Errorf("the command %s printed more than output_max allows (%s), and %s as output_full says", name, size(uint64(s.OutputMax)), how)
 	}

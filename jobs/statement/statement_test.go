@@ -293,7 +293,7 @@ func TestCancel(t *testing.T) {
 	t.Run("deadline", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 		defer cancel()
-		_, err := worker(t, "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)", nil, nil).Do(ctx, task(nil), new(strings.Builder))
+		_, err := worker(t, "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)", nil, writing).Do(ctx, task(nil), new(strings.Builder))
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "took longer than they may") {
 			t.Errorf("got %v", err)
 		}
