@@ -3,11 +3,11 @@ package metrics
 import "slices"
 
 // Coverage says how much of what a department reports the platform has captured (归集率). A figure over half of the cases may look
-// good, and be wrong.
+// good, and be wrong. What was captured beyond what was reported does not count.
 type Coverage struct {
-	State      string   `json:"state"`    // see the CoverageStates
-	Value      *float64 `json:"value"`    // captured / reported of the departments and months that were reported; null when none was
-	Captured   int64    `json:"captured"` // of what was reported: a surplus does not count
+	State      string   `json:"state"` // see the CoverageStates
+	Value      *float64 `json:"value"` // captured / reported of the departments and months that were reported; null when none was
+	Captured   int64    `json:"captured"`
 	Reported   int64    `json:"reported"`
 	Stopped    []string `json:"stopped,omitempty"`    // departments that used to deliver every month and have delivered nothing in part of the period
 	Unreported []string `json:"unreported,omitempty"` // departments that have not reported part of the period
