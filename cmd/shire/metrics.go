@@ -75,10 +75,6 @@ func (a *app) metricsShowCommand() *cobra.Command {
 
 func (a *app) show(d *metrics.Definition) {
 	a.say("%s  %s  %s  (version %d)\n%s\n%s\n", d.Name, d.Label.Zh, d.Label.En, d.Version, d.Description.Zh, d.Description.En)
-	var dimensions []string
-	for _, name := range d.DimensionNames() {
-		dimensions = append(dimensions, name)
-	}
 	open, refused := "", ""
 	if d.Open != "" {
 		open = fmt.Sprintf("%s; not estimable with more than %g of all", d.Open, d.MaximumOpen)
@@ -89,7 +85,7 @@ func (a *app) show(d *metrics.Definition) {
 	for _, line := range [][2]string{
 		{"kind", d.Kind}, {"from", d.From}, {"where", d.Where}, {"time", d.Time}, {"numerator", d.Numerator}, {"denominator", d.Denominator},
 		{"units", d.Units}, {"open", open}, {"formula", d.Formula}, {"duration", d.Duration}, {"event", d.Event}, {"refused when", refused},
-		{"dimensions", strings.Join(dimensions, ", ")}, {"unit", d.Unit}, {"better", d.Better}, {"beside", d.Beside},
+		{"dimensions", strings.Join(d.DimensionNames(), ", ")}, {"unit", d.Unit}, {"better", d.Better}, {"beside", d.Beside},
 		{"coverage of", d.Coverage}, {"grade", d.Grade}, {"minimum cell", strconv.Itoa(d.MinimumCell)}, {"view", "metrics." + d.Name},
 	} {
 		if line[1] != "" {

@@ -3,7 +3,7 @@ package metrics
 import "slices"
 
 // Coverage says how much of what a department reports the platform has captured (归集率). A figure over half of the cases may look
-// good, and be wrong.
+// good, and be wrong. What was captured beyond what was reported does not count.
 type Coverage struct {
 	State      string   `json:"state"` // see the CoverageStates
 	Value      *float64 `json:"value"` // captured / reported of the departments and months that were reported; null when none was

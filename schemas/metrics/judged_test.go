@@ -71,6 +71,16 @@ func TestSuppressionCannotBeUndone(t *testing.T) {
 	})
 }
 
+// A derived figure may be small for its input's minimum cell, and not for its own: it is alone all the same.
+func TestSuppressionNeedsASecondRow(t *testing.T) {
+	one := 1.0
+	d := &metrics.Definition{Kind: metrics.Derived, MinimumCell: 5}
+	got := d.Suppress("department", []metrics.Row{{Key: "a", Count: 7, State: metrics.StateSuppressed}, {Key: "b", Count: 20, State: metrics.StateOK, Value: &one}, {Key: "c", Count: 9, State: metrics.StateOK, Value: &one}})
+	if got[1].State != metrics.StateOK || got[2].State != metrics.StateSuppressed || got[2].Value != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestPeriodsToCompareWith(t *testing.T) {
 	month := func(s string) metrics.Month {
 		m, err := metrics.ParseMonth(s)
