@@ -64,6 +64,9 @@ func (a *app) check(ctx context.Context, s *setup, quick bool) error {
 			return inputf("%v", err)
 		}
 	}
+	if err := s.checkJobs(); err != nil {
+		return err
+	}
 	proven, err := a.proveMetrics(ctx, s, quick)
 	if err != nil {
 		return err
@@ -99,7 +102,7 @@ func (a *app) proveMetrics(ctx context.Context, s *setup, quick bool) (proven bo
 		return false, fmt.Errorf("the metrics cannot be proven: no folder for an engine: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	secrets, err := embedded.LoadOrCreateSecrets(dir, clickhouse.Loader, clickhouse.Analyst, clickhouse.Sharing)
+	secrets, err := embedded.LoadOrCreateSecrets(dir, secretNames()...)
 	if err != nil {
 		return false, err
 	}

@@ -30,12 +30,9 @@ func commandKind(s *setup, j *county.Job) (work, error) {
 		return work{}, err
 	}
 	settings, problems := command.Read("", with, parameters, s.config.Resolve)
-	if len(problems) == 0 {
-		problems = settings.Check("")
-	}
-	return work{worker: func(n *node, _ *health) jobs.Worker {
+	return work{check: func() document.Problems { return settings.Check("") }, worker: func(n *node, _ *health) jobs.Worker {
 		return command.New(settings, "")
-	}}, document.Problems(problems).OrNil()
+	}}, problems.OrNil()
 }
 
 // sqlKind runs a file of SQL: "sql: FILE", or the settings of jobs/statement.
@@ -45,10 +42,7 @@ func sqlKind(s *setup, j *county.Job) (work, error) {
 		return work{}, err
 	}
 	settings, problems := statement.Read("", with, parameters, s.config.Resolve)
-	if len(problems) == 0 {
-		problems = settings.Check("")
-	}
-	return work{worker: func(n *node, _ *health) jobs.Worker {
+	return work{check: func() document.Problems { return settings.Check("") }, worker: func(n *node, _ *health) jobs.Worker {
 		return statement.New(settings, n.engines.analyst, n.engines.jobs)
 	}}, problems.OrNil()
 }

@@ -18,6 +18,7 @@ import (
 type work struct {
 	source string // the source it works on; empty when none
 	worker func(*node, *health) jobs.Worker
+	check  func() document.Problems // looks at the files that the work needs, for shire check: what is absent fails a run, not the platform
 }
 
 // kind reads the settings of one kind of work. It opens nothing, so that shire check can call it; the error is
@@ -53,6 +54,20 @@ func (s *setup) proveJobs() error {
 			problems = append(problems, j.At(j.Do.SettingsPath(), fmt.Sprintf("job %s: %v", j.Name, err), ""))
 		}
 		s.works[j.Name] = w
+	}
+	return problems.OrNil()
+}
+
+// checkJobs looks at the files that the jobs need.
+func (s *setup) checkJobs() error {
+	var problems document.Problems
+	for i := range s.config.Jobs {
+		j := &s.config.Jobs[i]
+		if check := s.works[j.Name].check; check != nil {
+			for _, p := range check() {
+				problems = append(problems, placed(j, p))
+			}
+		}
 	}
 	return problems.OrNil()
 }

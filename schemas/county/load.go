@@ -271,6 +271,14 @@ func plainWithin(doc *document.Document, path string, v any) (problems document.
 				problems = append(problems, plainAt(doc, path+"."+k, text)...)
 				continue
 			}
+			if named, ok := v[k].(map[string]any); ok && k == "secrets" { // each under a name of its own
+				for _, name := range slices.Sorted(maps.Keys(named)) {
+					if text, ok := named[name].(string); ok {
+						problems = append(problems, plainAt(doc, path+"."+k+"."+name, text)...)
+					}
+				}
+				continue
+			}
 			problems = append(problems, plainWithin(doc, path+"."+k, v[k])...)
 		}
 	case []any:
