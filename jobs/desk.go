@@ -66,7 +66,7 @@ func (d *Desk) Job(name string) (*Job, error) {
 
 // List tells how every job stands, by name.
 func (d *Desk) List(ctx context.Context) ([]Status, error) {
-	states, err := d.states(ctx)
+	states, err := d.states(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +77,14 @@ func (d *Desk) List(ctx context.Context) ([]Status, error) {
 	return list, nil
 }
 
-// states are how all jobs stand, in one reading.
-func (d *Desk) states(ctx context.Context) (map[string]*State, error) {
+// states are how all jobs stand, in one reading, or how one does.
+func (d *Desk) states(ctx context.Context, name string) (map[string]*State, error) {
 	states := map[string]*State{}
+	if name != "" {
+		s, _, err := read(ctx, d.Ledger, name)
+		states[name] = s
+		return states, err
+	}
 	for name := range d.Jobs {
 		states[name] = &State{}
 	}
@@ -162,7 +167,7 @@ func (d *Desk) Next(ctx context.Context, name string, n int) ([]Coming, error) {
 		}
 		chosen = Set{name: j}
 	}
-	states, err := d.states(ctx)
+	states, err := d.states(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -261,7 +266,7 @@ func (d *Desk) History(ctx context.Context, name string, most int) ([]Run, error
 	for i, r := range runs {
 		at[r.ID] = i
 	}
-	states, err := d.states(ctx)
+	states, err := d.states(ctx, name)
 	if err != nil {
 		return nil, err
 	}

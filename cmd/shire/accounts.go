@@ -33,9 +33,13 @@ var operatorAccounts = accountsOf{
 		"may see how jobs stand. Nobody may sign in until somebody is added here. A running portal needs no restart.",
 }
 
-func (a *app) reviewersCommand() *cobra.Command { return a.accountsCommand("reviewers", reviewerAccounts) }
+func (a *app) reviewersCommand() *cobra.Command {
+	return a.accountsCommand("reviewers", reviewerAccounts)
+}
 
-func (a *app) operatorsCommand() *cobra.Command { return a.accountsCommand("operators", operatorAccounts) }
+func (a *app) operatorsCommand() *cobra.Command {
+	return a.accountsCommand("operators", operatorAccounts)
+}
 
 func (a *app) accountsCommand(use string, of accountsOf) *cobra.Command {
 	cmd := &cobra.Command{

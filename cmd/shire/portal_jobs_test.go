@@ -1,0 +1,547 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"github.com/shirecounty/shire/jobs"
+	"github.com/shirecounty/shire/jobs/ledger"
+	"github.com/shirecounty/shire/portal"
+	"github.com/shirecounty/shire/portal/accounts"
+	"github.com/shirecounty/shire/schemas/calendar"
+	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+// hall is a portal over a scheduler that runs, without the rest of a node.
+type hall struct {
+	t        *testing.T
+	url      string
+	ledger   jobs.Ledger
+	desk     *jobs.Desk
+	operator struct{ name, password string }
+	accounts *accounts.File
+	client   *http.Client
+	release  func() // lets the run of slow end
+	log      *transcript
+}
+
+const hallJobs = `
+  - {name: night-report, schedule: "30 2 * * *", days: workday, do: {read: log}, owner: 数据科 Data bureau}
+  - {name: broken, do: {read: log}, owner: 窗口}
+  - {name: slow, do: {read: log}}
+  - {name: daily, schedule: "0 6 * * *", overlap: allow, do: {read: log}, parameters: {district: all, day: "{{from.date}}"}}
+  - {name: alone, schedule: "0 7 * * *", do: {read: log}}
+  - {name: after-daily, after: [daily], do: {read: log}}
+`
+
+// secretWord stands for what a program may print, and nobody may read who has not signed in.
+const secretWord = "339921198601201134"
+
+func newHall(t *testing.T, l jobs.Ledger) *hall {
+	t.Helper()
+	h := &hall{t: t, ledger: l, log: &transcript{}}
+	logger := slog.New(slog.NewTextHandler(h.log, nil))
+	gate := make(chan struct{})
+	h.release = sync.OnceFunc(func() { close(gate) })
+	workers := map[string]jobs.WorkerFunc{
+		"broken": func(_ context.Context, _ jobs.Task, out io.Writer) (jobs.Result, error) {
+			fmt.Fprintln(out, "reading", secretWord)
+			return jobs.Result{}, errors.New("the file has no header; ask the department for a new one")
+		},
+		"slow": func(ctx context.Context, _ jobs.Task, out io.Writer) (jobs.Result, error) {
+			for i := range 1200 {
+				fmt.Fprintf(out, "line %d\n", i)
+			}
+			select {
+			case <-gate:
+			case <-ctx.Done():
+				return jobs.Result{}, ctx.Err()
+			}
+			fmt.Fprintln(out, "the last line")
+			return jobs.Result{Message: "done", Counts: map[string]uint64{"rows": 3}}, nil
+		},
+	}
+	set := hallSet(t, hallJobs, func(name string) jobs.WorkerFunc {
+		if w := workers[name]; w != nil {
+			return w
+		}
+		return func(_ context.Context, task jobs.Task, out io.Writer) (jobs.Result, error) {
+			fmt.Fprintln(out, "district", task.Parameters["district"])
+			return jobs.Result{Counts: map[string]uint64{"rows": 7}}, nil
+		}
+	})
+	h.desk = &jobs.Desk{Ledger: l, Jobs: set, Clock: jobs.System{}}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- jobs.New(jobs.Options{Ledger: l, Jobs: set, Clock: jobs.System{}, Log: logger}).Run(ctx)
+	}()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	h.accounts = accounts.Operators(t.TempDir())
+	h.operator.name = "李梅"
+	var err error
+	if h.operator.password, err = h.accounts.Add(h.operator.name); err != nil {
+		t.Fatal(err)
+	}
+	var shown portalJobs
+	shown.show(h.desk)
+	definitions, err := metrics.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := portal.New(portal.Options{
+		County: county.County{Division: "339921", NameZh: "澄溪县", NameEn: "Chengxi County", TimeZone: "Asia/Shanghai"}, Version: "test",
+		Figures: emptyCounty{}, Flow: emptyCounty{}, Definitions: definitions, Log: logger, Jobs: shown.options(h.accounts),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := httptest.NewServer(p.Handler())
+	t.Cleanup(site.Close)
+	h.url = site.URL
+	h.signOut()
+	return h
+}
+
+// hallSet readies jobs whose work is a function.
+func hallSet(t testing.TB, definitions string, work func(name string) jobs.WorkerFunc) jobs.Set {
+	t.Helper()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "county.yaml")
+	contract, err := os.ReadFile(filepath.Join("..", "..", "docs", "examples", "receipt", "contracts", "receipt_events.yaml"))
+	if err == nil {
+		err = errors.Join(os.Mkdir(filepath.Join(dir, "contracts"), 0o755), os.WriteFile(filepath.Join(dir, "contracts", "receipt_events.yaml"), contract, 0o644),
+			os.WriteFile(file, []byte("county: {division: \"000000\", name_zh: 示例, time_zone: Asia/Shanghai}\nsources:\n  - {name: log, kind: file, datasets: [receipt_events]}\njobs:\n"+definitions), 0o644))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _, err := county.Load(file, []string{"file"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	days, err := calendar.Load(calendar.National())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := jobs.NewSet(c.Jobs, days, func(j *county.Job) (jobs.Worker, string, error) { return work(j.Name), "log", nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+// emptyCounty is a county where nothing is loaded yet: the pages of jobs work without figures.
+type emptyCounty struct{}
+
+func (emptyCounty) Extent(context.Context) (metrics.Extent, error) {
+	return metrics.Extent{Empty: true}, nil
+}
+func (emptyCounty) Metric(context.Context, metrics.Query) (metrics.Result, error) {
+	return metrics.Result{}, nil
+}
+func (emptyCounty) Labels(context.Context) (d, i []metrics.Label, err error) { return nil, nil, nil }
+func (emptyCounty) Interventions(context.Context) ([]metrics.Intervention, error) {
+	return nil, nil
+}
+func (emptyCounty) Status(context.Context) (portal.Status, error) {
+	return portal.Status{State: portal.Running}, nil
+}
+func (emptyCounty) Generation() uint64          { return 1 }
+func (emptyCounty) Ready(context.Context) error { return nil }
+
+// streams is a ledger on a JetStream server of its own.
+func streams(t *testing.T) jobs.Ledger {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the NATS server does not start")
+	}
+	nc, err := nats.Connect(s.ClientURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	l, err := ledger.Open(t.Context(), nc, ledger.Options{County: "000000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// do asks as the portal's own page does; headers replace those of the page, "" takes one away.
+func (h *hall) do(method, path, body string, headers ...string) *answer {
+	h.t.Helper()
+	r, err := http.NewRequestWithContext(h.t.Context(), method, h.url+path, strings.NewReader(body))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if method != http.MethodGet {
+		r.Header.Set("X-Shire-Jobs", "1")
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		if r.Header.Set(headers[i], headers[i+1]); headers[i+1] == "" {
+			r.Header.Del(headers[i])
+		}
+	}
+	response, err := h.client.Do(r)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return &answer{response.StatusCode, text, response.Header}
+}
+
+type answer struct {
+	Code   int
+	Body   []byte
+	Header http.Header
+}
+
+// into reads an answer; another status than wanted ends the test.
+func (a *answer) into(t *testing.T, code int, v any) *answer {
+	t.Helper()
+	if a.Code != code {
+		t.Fatalf("status %d, want %d: %s", a.Code, code, a.Body)
+	}
+	if v != nil {
+		reflect.ValueOf(v).Elem().SetZero() // what an answer leaves out is not that of the answer before
+		if err := json.Unmarshal(a.Body, v); err != nil {
+			t.Fatalf("%v in %s", err, a.Body)
+		}
+	}
+	return a
+}
+
+func (h *hall) signIn() {
+	h.t.Helper()
+	h.do("POST", "/api/v1/operators/session", fmt.Sprintf(`{"name":%q,"password":%q}`, h.operator.name, h.operator.password)).into(h.t, 200, nil)
+}
+
+func (h *hall) signOut() {
+	jar, _ := cookiejar.New(nil) // its error is always nil
+	h.client = &http.Client{Jar: jar}
+}
+
+// until asks for a run until it stands as wanted.
+func (h *hall) until(id string, as func(*portal.JobRun) bool) (r portal.JobRun) {
+	h.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		h.do("GET", "/api/v1/runs/"+url.PathEscape(id), "").into(h.t, 200, &r)
+		if as(&r) {
+			return r
+		}
+	}
+	h.t.Fatalf("run %s stands at %+v", id, r)
+	return r
+}
+
+func is(outcome string) func(*portal.JobRun) bool {
+	return func(r *portal.JobRun) bool { return r.Outcome == outcome }
+}
+
+func (h *hall) trigger(job, body string) (r portal.JobRun) {
+	h.t.Helper()
+	h.do("POST", "/api/v1/jobs/"+job+"/run", body).into(h.t, 200, &r)
+	return r
+}
+
+// onLedgers runs a test on the ledger in memory and on the real one.
+func onLedgers(t *testing.T, test func(t *testing.T, h *hall)) {
+	t.Run("memory", func(t *testing.T) { test(t, newHall(t, &ledger.Memory{})) })
+	t.Run("streams", func(t *testing.T) { test(t, newHall(t, streams(t))) })
+}
+
+func TestJobsOnThePortal(t *testing.T) {
+	t.Parallel()
+	onLedgers(t, func(t *testing.T, h *hall) {
+		var list portal.JobList
+		h.do("GET", "/api/v1/jobs", "").into(t, 200, &list)
+		var names []string
+		for _, j := range list.Items {
+			names = append(names, j.Name+" "+j.State)
+		}
+		if got := strings.Join(names, ", "); list.Total != 6 || list.Matching != 6 || got != "after-daily never, alone never, broken never, daily never, night-report never, slow never" {
+			t.Errorf("%d, %d: %s", list.Total, list.Matching, got)
+		}
+		h.signIn()
+
+		// A run that ends well, with parameters.
+		run := h.trigger("daily", `{"parameters":{"district":"east"}}`)
+		ended := h.until(run.ID, (*portal.JobRun).Over)
+		if ended.Outcome != portal.RunOK || ended.Attempt != 1 || ended.Cause != "hand" || ended.Counts["rows"] != 7 || ended.Parameters["district"] != "east" || ended.Started == nil || ended.Finished == nil {
+			t.Errorf("%+v", ended)
+		}
+		var page portal.LogPage
+		h.do("GET", "/api/v1/runs/"+url.PathEscape(run.ID)+"/log", "").into(t, 200, &page)
+		if page.Total != 1 || page.Lines[0].Text != "district east" {
+			t.Errorf("%+v", page)
+		}
+
+		// One that fails, and again after a person asked for another attempt.
+		failed := h.until(h.trigger("broken", `{}`).ID, is(portal.RunFailed))
+		if !strings.Contains(failed.Message, "no header") {
+			t.Errorf("%+v", failed)
+		}
+		h.do("POST", "/api/v1/runs/"+url.PathEscape(failed.ID)+"/retry", `{}`).into(t, 200, nil)
+		h.until(failed.ID, func(r *portal.JobRun) bool { return r.Outcome == portal.RunFailed && r.Attempt == 2 })
+
+		// One that is stopped.
+		slow := h.trigger("slow", `{}`)
+		h.until(slow.ID, is(portal.RunRunning))
+		h.do("GET", "/api/v1/jobs?state=running", "").into(t, 200, &list)
+		if list.Matching != 1 || list.Items[0].Name != "slow" || list.Counts["running"] != 1 || list.Counts["failed"] != 1 || list.Items[0].State != "running" || list.Total != 6 {
+			t.Errorf("%+v", list)
+		}
+		h.do("POST", "/api/v1/runs/"+url.PathEscape(slow.ID)+"/cancel", `{"reason":"not now"}`).into(t, 204, nil)
+		h.until(slow.ID, is(portal.RunCancelled))
+
+		// Pause, with the reason for everybody to see, and resume.
+		h.do("POST", "/api/v1/jobs/night-report/pause", `{"reason":"moving house"}`).into(t, 204, nil)
+		h.do("GET", "/api/v1/jobs?state=paused", "").into(t, 200, &list)
+		if list.Matching != 1 || list.Items[0].Paused == nil || list.Items[0].Paused.Reason != "moving house" || list.Items[0].Next != nil || list.Items[0].State != portal.Paused {
+			t.Errorf("%+v", list)
+		}
+		if a := h.do("POST", "/api/v1/jobs/night-report/pause", `{}`); a.Code != 409 {
+			t.Errorf("paused twice: %d %s", a.Code, a.Body)
+		}
+		h.do("POST", "/api/v1/jobs/night-report/resume", `{}`).into(t, 204, nil)
+		var j portal.Job
+		h.do("GET", "/api/v1/jobs/night-report", "").into(t, 200, &j)
+		if j.Paused != nil || j.Next == nil || j.Owner != "数据科 Data bureau" || j.Days != "workday" {
+			t.Errorf("%+v", j)
+		}
+
+		// What is due next, of one and of all.
+		var due []portal.JobDue
+		h.do("GET", "/api/v1/jobs/next?job=daily&n=10", "").into(t, 200, &due)
+		if len(due) != 10 || due[9].Due.Sub(due[0].Due) != 9*24*time.Hour {
+			t.Errorf("%+v", due)
+		}
+		h.do("GET", "/api/v1/jobs/next?n=3", "").into(t, 200, &due)
+		if len(due) != 3 || due[0].Due.After(due[1].Due) {
+			t.Errorf("%+v", due)
+		}
+
+		// Histories, in full and in short.
+		var runs portal.RunList
+		h.do("GET", "/api/v1/jobs/broken/runs", "").into(t, 200, &runs)
+		if len(runs.Items) != 1 || runs.Items[0].Attempt != 2 || runs.More {
+			t.Errorf("%+v", runs)
+		}
+		h.do("GET", "/api/v1/jobs/broken/runs?outcome=ok", "").into(t, 200, &runs)
+		if len(runs.Items) != 0 {
+			t.Errorf("%+v", runs)
+		}
+		var recent []portal.RecentRuns
+		h.do("GET", "/api/v1/runs/recent?job=broken&job=daily&job=gone", "").into(t, 200, &recent)
+		if len(recent) != 2 || len(recent[0].Runs) != 1 || recent[0].Runs[0].Outcome != portal.RunFailed {
+			t.Errorf("%+v", recent)
+		}
+		var line portal.Timeline
+		h.do("GET", "/api/v1/runs/timeline?job=broken&job=slow&hours=168", "").into(t, 200, &line)
+		if len(line.Lanes) != 2 || len(line.Lanes[0].Blocks) != 1 || line.Lanes[0].Blocks[0].Failed != 1 || line.Lanes[1].Blocks[0].Outcome != portal.RunCancelled || line.Lanes[1].Blocks[0].Run != slow.ID {
+			t.Errorf("%+v", line)
+		}
+	})
+}
+
+func TestBackfillOnThePortal(t *testing.T) {
+	t.Parallel()
+	onLedgers(t, func(t *testing.T, h *hall) {
+		h.signIn()
+		const order = `{"from":"2026-03-01","to":"2026-03-08T06:00","most":3,"parameters":{"district":"west"}}`
+		var plan portal.BackfillPlan
+		h.do("POST", "/api/v1/jobs/daily/backfills/plan", order).into(t, 200, &plan)
+		first := time.Date(2026, 2, 28, 22, 0, 0, 0, time.UTC) // six in the morning of the first of March
+		if plan.Total != 7 || plan.Runs != 7 || len(plan.First) != 7 || !plan.First[0].Equal(first) || !plan.From.Equal(first.Add(-6*time.Hour)) {
+			t.Errorf("%+v", plan)
+		}
+		var j portal.Job
+		h.do("GET", "/api/v1/jobs/daily", "").into(t, 200, &j)
+		if len(j.Backfills) != 0 || len(j.Active) != 0 {
+			t.Errorf("a plan has done something: %+v", j)
+		}
+		var b portal.JobBackfill
+		h.do("POST", "/api/v1/jobs/daily/backfills", order).into(t, 200, &b)
+		for end := time.Now().Add(patience); j.Backfills == nil || j.Backfills[0].Outcome == portal.RunRunning; time.Sleep(20 * time.Millisecond) {
+			if h.do("GET", "/api/v1/jobs/daily", "").into(t, 200, &j); time.Now().After(end) {
+				t.Fatalf("%+v", j.Backfills)
+			}
+		}
+		if got := j.Backfills[0]; got.ID != b.ID || got.Outcome != portal.RunOK || got.Outcomes["ok"] != 7 || got.Passed != 7 || got.Most != 3 || got.Parameters["district"] != "west" {
+			t.Errorf("%+v", got)
+		}
+		h.do("POST", "/api/v1/jobs/daily/backfills/plan", `{"from":"2026-03-01","to":"2026-03-09","only":"none"}`).into(t, 200, &plan)
+		if plan.Total != 8 || plan.Runs != 1 {
+			t.Errorf("%+v", plan)
+		}
+		if a := h.do("POST", "/api/v1/jobs/daily/backfills/"+b.ID+"/pause", `{}`); a.Code != 409 {
+			t.Errorf("one that has ended is paused: %d %s", a.Code, a.Body)
+		}
+		// One at a time, paused and cancelled.
+		h.do("POST", "/api/v1/jobs/alone/backfills", `{"from":"2025-01-01","to":"2026-01-01"}`).into(t, 200, &b)
+		for _, do := range []string{"pause", "resume", "cancel"} {
+			h.do("POST", "/api/v1/jobs/alone/backfills/"+b.ID+"/"+do, `{}`).into(t, 204, nil)
+			h.do("GET", "/api/v1/jobs/alone", "").into(t, 200, &j)
+			if got := j.Backfills[0]; got.Paused != (do == "pause") || (got.Outcome == portal.RunCancelled) != (do == "cancel") || got.Total != 365 {
+				t.Errorf("after %s: %+v", do, got)
+			}
+		}
+	})
+}
+
+// Every order and every log is for operators alone, from the portal's own page alone; what people and programs wrote
+// freely is shown to nobody else.
+func TestWhoMayOperateJobs(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, &ledger.Memory{})
+	h.signIn()
+	failed := h.until(h.trigger("broken", `{"parameters":{"for":"`+secretWord+`"}}`).ID, is(portal.RunFailed))
+	id := "/api/v1/runs/" + url.PathEscape(failed.ID)
+	orders := map[string]string{
+		"/api/v1/jobs/daily/run": `{}`, "/api/v1/jobs/daily/pause": `{}`, "/api/v1/jobs/daily/resume": `{}`, "/api/v1/jobs/daily/backfills": `{"from":"2026-03-01","to":"2026-03-03"}`,
+		"/api/v1/jobs/daily/backfills/plan": `{"from":"2026-03-01","to":"2026-03-03"}`, "/api/v1/jobs/daily/backfills/abc/cancel": `{}`, id + "/cancel": `{}`, id + "/retry": `{}`,
+	}
+	standing := func() string { // without what only operators see
+		var list portal.JobList
+		h.do("GET", "/api/v1/jobs", "").into(t, 200, &list)
+		text, _ := json.Marshal(list)
+		return string(text)
+	}
+	before := standing()
+	for path, body := range orders {
+		for what, headers := range map[string][]string{
+			"without the header":         {"X-Shire-Jobs", ""},
+			"from another site":          {"Sec-Fetch-Site", "cross-site"},
+			"with a foreign origin":      {"Sec-Fetch-Site", "", "Origin", "http://evil.example"},
+			"with no origin at all":      {"Sec-Fetch-Site", ""},
+			"with the reviewers' header": {"X-Shire-Jobs", "", "X-Shire-Review", "1"},
+		} {
+			if a := h.do("POST", path, body, headers...); a.Code != 403 {
+				t.Errorf("%s %s: %d %s", path, what, a.Code, a.Body)
+			}
+		}
+		if a := h.do("GET", path, ""); a.Code != 405 {
+			t.Errorf("GET %s: %d", path, a.Code)
+		}
+	}
+	h.signOut()
+	closed := []*answer{h.do("GET", id+"/log", ""), h.do("GET", id+"/log/stream", ""), h.do("GET", "/api/v1/operators/session", "")}
+	for path, body := range orders {
+		closed = append(closed, h.do("POST", path, body), h.do("POST", path, body, "Cookie", "shire_jobs=abc"), h.do("POST", path, body, "Cookie", "shire_review=abc"))
+	}
+	for i, a := range closed {
+		var p portal.Problem
+		if a.into(t, 401, &p); p.Code != "signed_out" || p.DetailZh == "" {
+			t.Errorf("%d: %s", i, a.Body)
+		}
+	}
+	if after := standing(); after != before {
+		t.Errorf("something was done all the same:\n%s\n%s", before, after)
+	}
+	for _, path := range []string{"/api/v1/jobs", "/api/v1/jobs/broken", "/api/v1/jobs/daily", "/api/v1/jobs/broken/runs", id, "/api/v1/runs/recent?job=broken", "/api/v1/runs/timeline?job=broken"} {
+		a := h.do("GET", path, "").into(t, 200, nil)
+		if bytes.Contains(a.Body, []byte(secretWord)) || bytes.Contains(a.Body, []byte("district")) || bytes.Contains(a.Body, []byte(`"parameters"`)) {
+			t.Errorf("%s shows parameters to everybody: %s", path, a.Body)
+		}
+	}
+	// Whoever is removed is out at once.
+	h.signIn()
+	h.do("GET", id+"/log", "").into(t, 200, nil)
+	if err := h.accounts.Remove(h.operator.name); err != nil {
+		t.Fatal(err)
+	}
+	if a := h.do("POST", "/api/v1/jobs/daily/run", `{}`); a.Code != 401 {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	for _, personal := range []string{secretWord, h.operator.name, h.operator.password} {
+		if strings.Contains(h.log.String(), personal) {
+			t.Errorf("the log says %q: %s", personal, h.log)
+		}
+	}
+}
+
+// What is asked for wrongly is told in a sentence of both languages, and never repeated (I7).
+func TestWrongQuestionsAboutJobs(t *testing.T) {
+	t.Parallel()
+	h := newHall(t, &ledger.Memory{})
+	h.signIn()
+	const wrong = secretWord
+	many := "/api/v1/runs/recent?job=x" + strings.Repeat("&job=x", 200)
+	for _, c := range []struct {
+		method, path, body string
+		code               int
+	}{
+		{"GET", "/api/v1/jobs?state=" + wrong, "", 400}, {"GET", "/api/v1/jobs?sort=" + wrong, "", 400}, {"GET", "/api/v1/jobs?limit=0", "", 400}, {"GET", "/api/v1/jobs?limit=201", "", 400},
+		{"GET", "/api/v1/jobs?offset=-1", "", 400}, {"GET", "/api/v1/jobs?q=" + strings.Repeat("x", 65), "", 400}, {"GET", "/api/v1/jobs/" + wrong, "", 404},
+		{"GET", "/api/v1/jobs/next?n=0", "", 400}, {"GET", "/api/v1/jobs/next?job=" + wrong, "", 404}, {"GET", "/api/v1/jobs/daily/runs?outcome=" + wrong, "", 400},
+		{"GET", "/api/v1/jobs/" + wrong + "/runs", "", 404}, {"GET", "/api/v1/runs/" + wrong, "", 404}, {"GET", "/api/v1/runs/daily@" + wrong, "", 404}, {"GET", "/api/v1/runs/daily@" + wrong + "/log", "", 404},
+		{"GET", "/api/v1/runs/daily@" + wrong + "/log/stream", "", 404}, {"GET", "/api/v1/runs/timeline?job=daily&hours=" + wrong, "", 400}, {"GET", many, "", 400},
+		{"POST", "/api/v1/jobs/" + wrong + "/run", `{}`, 404}, {"POST", "/api/v1/jobs/daily/run", ``, 400}, {"POST", "/api/v1/jobs/daily/run", `{"parametres":{}}`, 400},
+		{"POST", "/api/v1/jobs/daily/run", `{"parameters":{"` + wrong + `":"x"}}`, 400}, {"POST", "/api/v1/jobs/daily/run", `{"parameters":{"county":"x"}}`, 400},
+		{"POST", "/api/v1/jobs/daily/run", `{"parameters":{"district":"a\nb"}}`, 400}, {"POST", "/api/v1/jobs/daily/run", `{"parameters":{"district":"` + strings.Repeat("x", 1001) + `"}}`, 400},
+		{"POST", "/api/v1/jobs/daily/run", `{"parameters":{"district":"{{nothing}}"}}`, 409},
+		{"POST", "/api/v1/jobs/daily/pause", `{"reason":"` + strings.Repeat("长", 201) + `"}`, 400}, {"POST", "/api/v1/jobs/daily/pause", `{"reason":"a\u001b[31mb"}`, 400}, {"POST", "/api/v1/jobs/daily/resume", `{}`, 409},
+		{"POST", "/api/v1/runs/daily@" + wrong + "/cancel", `{}`, 404}, {"POST", "/api/v1/runs/daily@" + wrong + "/retry", `{}`, 404},
+		{"POST", "/api/v1/jobs/slow/backfills", `{"from":"2026-03-01"}`, 409}, {"POST", "/api/v1/jobs/daily/backfills", `{"from":"` + wrong + `"}`, 400}, {"POST", "/api/v1/jobs/daily/backfills", `{}`, 400},
+		{"POST", "/api/v1/jobs/daily/backfills", `{"from":"2026-03-02","to":"2026-03-01"}`, 400}, {"POST", "/api/v1/jobs/daily/backfills", `{"from":"2026-03-01","to":"2999-03-02"}`, 400},
+		{"POST", "/api/v1/jobs/daily/backfills", `{"from":"2026-03-01","to":"2026-03-05","only":"` + wrong + `"}`, 400}, {"POST", "/api/v1/jobs/daily/backfills", `{"from":"2026-03-01","to":"2026-03-05","most":101}`, 400},
+		{"POST", "/api/v1/jobs/alone/backfills", `{"from":"2026-03-01","to":"2026-03-05","most":2}`, 409}, {"POST", "/api/v1/jobs/daily/backfills/plan", `{"from":"0001-01-01","to":"2026-03-05"}`, 409},
+		{"POST", "/api/v1/jobs/daily/backfills", `{"from":"2026-03-01T07:00","to":"2026-03-01T08:00"}`, 409}, {"POST", "/api/v1/jobs/daily/backfills/abc/" + wrong, `{}`, 404}, {"POST", "/api/v1/jobs/daily/backfills/" + wrong + "/pause", `{}`, 409},
+	} {
+		var p portal.Problem
+		a := h.do(c.method, c.path, c.body)
+		if a.Code != c.code {
+			t.Errorf("%s %.80s %.80s: %d, want %d: %s", c.method, c.path, c.body, a.Code, c.code, a.Body)
+			continue
+		}
+		a.into(t, c.code, &p)
+		if !strings.HasSuffix(p.Detail, ".") || p.DetailZh == "" || a.Header.Get("Content-Type") != "application/problem+json" || bytes.Contains(a.Body, []byte(wrong)) {
+			t.Errorf("%s %s: %s", c.method, c.path, a.Body)
+		}
+	}
+	var list portal.JobList
+	h.do("GET", "/api/v1/jobs", "").into(t, 200, &list)
+	for _, j := range list.Items {
+		if j.State != "never" || len(j.Backfills) > 0 {
+			t.Errorf("something was done all the same: %+v", j)
+		}
+	}
+}
