@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,7 +61,6 @@ const secretWord = "339921198601201134"
 func newHall(t *testing.T, l jobs.Ledger) *hall {
 	t.Helper()
 	h := &hall{t: t, ledger: l, log: &transcript{}}
-	logger := slog.New(slog.NewTextHandler(h.log, nil))
 	gate := make(chan struct{})
 	h.release = sync.OnceFunc(func() { close(gate) })
 	workers := map[string]jobs.WorkerFunc{
@@ -90,11 +90,11 @@ func newHall(t *testing.T, l jobs.Ledger) *hall {
 			return jobs.Result{Counts: map[string]uint64{"rows": 7}}, nil
 		}
 	})
-	h.desk = &jobs.Desk{Ledger: l, Jobs: set, Clock: jobs.System{}}
+	h.open(set)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- jobs.New(jobs.Options{Ledger: l, Jobs: set, Clock: jobs.System{}, Log: logger}).Run(ctx)
+		ended <- jobs.New(jobs.Options{Ledger: l, Jobs: set, Clock: jobs.System{}, Log: h.logger()}).Run(ctx)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -102,6 +102,16 @@ func newHall(t *testing.T, l jobs.Ledger) *hall {
 			t.Error(err)
 		}
 	})
+	return h
+}
+
+func (h *hall) logger() *slog.Logger { return slog.New(slog.NewTextHandler(h.log, nil)) }
+
+// open serves the jobs, with one operator.
+func (h *hall) open(set jobs.Set) {
+	t := h.t
+	t.Helper()
+	h.desk = &jobs.Desk{Ledger: h.ledger, Jobs: set, Clock: jobs.System{}}
 	h.accounts = accounts.Operators(t.TempDir())
 	h.operator.name = "李梅"
 	var err error
@@ -116,7 +126,7 @@ func newHall(t *testing.T, l jobs.Ledger) *hall {
 	}
 	p, err := portal.New(portal.Options{
 		County: county.County{Division: "339921", NameZh: "澄溪县", NameEn: "Chengxi County", TimeZone: "Asia/Shanghai"}, Version: "test",
-		Figures: emptyCounty{}, Flow: emptyCounty{}, Definitions: definitions, Log: logger, Jobs: shown.options(h.accounts),
+		Figures: emptyCounty{}, Flow: emptyCounty{}, Definitions: definitions, Log: h.logger(), Jobs: shown.options(h.accounts),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +135,6 @@ func newHall(t *testing.T, l jobs.Ledger) *hall {
 	t.Cleanup(site.Close)
 	h.url = site.URL
 	h.signOut()
-	return h
 }
 
 // hallSet readies jobs whose work is a function.
@@ -544,4 +553,17 @@ func TestWrongQuestionsAboutJobs(t *testing.T) {
 			t.Errorf("something was done all the same: %+v", j)
 		}
 	}
+}
+
+// absentLedger is a ledger that can be taken away.
+type absentLedger struct {
+	jobs.Ledger
+	away atomic.Bool
+}
+
+func (l *absentLedger) Watch(ctx context.Context, fn func(jobs.Entry)) error {
+	if l.away.Load() {
+		return errors.New("the bus does not answer, says " + secretWord)
+	}
+	return l.Ledger.Watch(ctx, fn)
 }

@@ -142,7 +142,7 @@ export interface Order {
   from: string;
   to?: string;
   reverse?: boolean;
-  only?: Only;
+  only?: Only | undefined;
   most?: number;
   parameters?: Record<string, string>;
 }

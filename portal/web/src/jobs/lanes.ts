@@ -11,6 +11,7 @@ export interface Tick {
   at: number; // percent of the window
   time: Date;
   midnight: boolean;
+  minor: boolean; // left out where there is little room
 }
 
 const hour = 3_600_000;
@@ -22,7 +23,7 @@ export function ticks(from: number, to: number, zone: string, every: number): Ti
   // Zones are off by quarters of an hour at the least.
   for (let t = Math.ceil(from / (hour / 4)) * (hour / 4); t <= to; t += hour / 4) {
     const [h = 0, m = 0] = clock.format(t).split(":").map(Number);
-    if (m === 0 && h % every === 0) list.push({ at: ((t - from) / (to - from)) * 100, time: new Date(t), midnight: h === 0 });
+    if (m === 0 && h % every === 0) list.push({ at: ((t - from) / (to - from)) * 100, time: new Date(t), midnight: h === 0, minor: h % 6 !== 0 });
   }
   return list;
 }

@@ -4,7 +4,10 @@ import type { Job, Run } from "./api";
 
 /** A word of the node in the reader's language; as it is where the catalogue does not know it. */
 export function word(format: Format, family: "state" | "cause" | "days" | "missed" | "overlap" | "kind", code: string): string {
-  const key = `jobs.${family}.${code}`;
+  const key = {
+    state: `jobs.state.${code}`, cause: `jobs.cause.${code}`, days: `jobs.days.${code}`,
+    missed: `jobs.missed.${code}`, overlap: `jobs.overlap.${code}`, kind: `jobs.kind.${code}`,
+  }[family];
   return isKey(key) ? format.t(key) : code.replaceAll("_", " ");
 }
 
@@ -21,7 +24,7 @@ export function duration(format: Format, seconds: number): string {
   if (seconds < 59.5) return say("jobs.seconds", seconds);
   if (seconds < 3570) return two("jobs.minutes", "jobs.seconds", 60, seconds < 600 ? 1 : 60);
   if (seconds < 86_370) return two("jobs.hours", "jobs.minutes", 3600, 60);
-  return two("jobs.days", "jobs.hours", 86_400, 3600);
+  return two("jobs.daysLong", "jobs.hours", 86_400, 3600);
 }
 
 /** How long a run's present or last attempt has taken; null when none was made. */

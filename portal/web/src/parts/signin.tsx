@@ -7,12 +7,13 @@ interface SignInProps {
   door: Door;
   what: string; // is behind it
   ended: string; // what to say of a session that has ended by itself; "" when none has
+  how: string; // somebody is let in
   command: string; // by which somebody is let in
   enter: (session: Session) => void;
   format: Format;
 }
 
-export function SignIn({ door, what, ended, command, enter, format }: SignInProps) {
+export function SignIn({ door, what, ended, how, command, enter, format }: SignInProps) {
   const t = format.t;
   const [failure, setFailure] = useState<Failure | null>(null);
   const [busy, setBusy] = useState(false);
@@ -51,7 +52,7 @@ export function SignIn({ door, what, ended, command, enter, format }: SignInProp
         <button type="submit" class="primary" aria-disabled={busy}>{t(busy ? "signin.busy" : "signin.submit")}</button>
       </form>
       <dl class="commands">
-        <div><dt>{t("signin.how")}</dt><dd><code>{command}</code></dd></div>
+        <div><dt>{how}</dt><dd><code>{command}</code></dd></div>
       </dl>
     </section>
   );

@@ -95,7 +95,7 @@ function Door({ who, format }: { who: SignedIn; format: Format }) {
   const t = format.t;
   switch (who.state) {
     case "out":
-      return <SignIn door={door} what={t("signin.what")} ended={who.ended ? t("signin.ended") : ""} command="shire identity reviewers add NAME" enter={who.enter} format={format} />;
+      return <SignIn door={door} what={t("signin.what")} ended={who.ended ? t("signin.ended") : ""} how={t("signin.how")} command="shire identity reviewers add NAME" enter={who.enter} format={format} />;
     case "off":
       return <section class="message"><h2>{t("review.off")}</h2><p>{t("review.offWhat")}</p></section>;
     case "failed":
