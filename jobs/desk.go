@@ -32,25 +32,25 @@ func requestf(format string, args ...any) error { return &RequestError{fmt.Sprin
 
 // Status is a job as it stands.
 type Status struct {
-	Name      string            `json:"name"`
-	Kind      string            `json:"kind"` // of work
-	Source    string            `json:"source,omitempty"`
-	Owner     string            `json:"owner,omitempty"`
-	Schedule  string            `json:"schedule,omitempty"` // five fields
-	Every     string            `json:"every,omitempty"`
-	After     []string          `json:"after,omitempty"`
-	TimeZone  string            `json:"time_zone"`
-	Days      string            `json:"days"`
-	Missed    string            `json:"missed"`
-	Overlap   string            `json:"overlap"`
-	Next      *time.Time        `json:"next,omitempty"` // when it is due next by itself
-	Paused    *Pause            `json:"paused,omitempty"`
-	Active    []Run             `json:"active"` // runs that wait or go on
-	Last      *Run              `json:"last,omitempty"`
-	LastOK    *time.Time        `json:"last_ok,omitempty"`
-	Silent    *time.Time        `json:"silent_since,omitempty"`
-	Backfills []Backfill        `json:"backfills,omitempty"`
-	Parameter map[string]string `json:"parameters,omitempty"`
+	Name       string            `json:"name"`
+	Kind       string            `json:"kind"` // of work
+	Source     string            `json:"source,omitempty"`
+	Owner      string            `json:"owner,omitempty"`
+	Schedule   string            `json:"schedule,omitempty"` // five fields
+	Every      string            `json:"every,omitempty"`
+	After      []string          `json:"after,omitempty"`
+	TimeZone   string            `json:"time_zone"`
+	Days       string            `json:"days"`
+	Missed     string            `json:"missed"`
+	Overlap    string            `json:"overlap"`
+	Next       *time.Time        `json:"next,omitempty"` // when it is due next by itself
+	Paused     *Pause            `json:"paused,omitempty"`
+	Active     []Run             `json:"active"` // runs that wait or go on
+	Last       *Run              `json:"last,omitempty"`
+	LastOK     *time.Time        `json:"last_ok,omitempty"`
+	Silent     *time.Time        `json:"silent_since,omitempty"`
+	Backfills  []Backfill        `json:"backfills,omitempty"`
+	Parameters map[string]string `json:"parameters,omitempty"`
 }
 
 // Job is a job by its name.
@@ -125,7 +125,7 @@ func (d *Desk) Show(ctx context.Context, name string) (*Status, error) {
 
 func (d *Desk) status(j *Job, s *State) *Status {
 	st := &Status{Name: j.Name, Kind: j.Do.Kind, Source: j.Source, Owner: j.Owner, Schedule: j.Schedule, After: j.After, TimeZone: j.TimeZone, Days: j.Days,
-		Missed: j.Missed, Overlap: j.Overlap, Paused: s.Paused, Active: s.Active, Last: s.Last, Backfills: s.Backfills, Parameter: j.Parameters}
+		Missed: j.Missed, Overlap: j.Overlap, Paused: s.Paused, Active: s.Active, Last: s.Last, Backfills: s.Backfills, Parameters: j.Parameters}
 	if j.Every > 0 {
 		st.Every = time.Duration(j.Every).String()
 	}

@@ -44,8 +44,11 @@ func (s *Scheduler) start(life context.Context, e *entry, r Run) {
 // do does the work of an attempt.
 func (s *Scheduler) do(ctx, life context.Context, x *execution) (Result, error) {
 	j, r := x.entry.job, &x.run
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(j.Timeout), errTimeout)
-	defer cancel()
+	if j.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(j.Timeout), errTimeout)
+		defer cancel()
+	}
 	s.work.Go(func() { // the beginning is told beside the work, which does not wait for it
 		telling, done := context.WithTimeout(life, stepWithin)
 		defer done()

@@ -94,6 +94,12 @@ func (c *cable) cut() {
 	c.broken = true
 }
 
+func (c *cable) mend() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.broken = false
+}
+
 // write lets a write pass, and tells whether its acknowledgement is lost.
 func (c *cable) write() (pass, lost bool) {
 	c.mu.Lock()
@@ -193,6 +199,7 @@ type proc struct {
 	killed chan struct{}
 	ended  chan struct{}
 	once   sync.Once
+	worked bool // a worker was asked to do something in it
 }
 
 func (w *world) start(breakAfter int) {
@@ -256,6 +263,7 @@ func (w *world) work(ctx context.Context, p *proc, task jobs.Task) (jobs.Result,
 	a := &attempt{run: task.Run, job: task.Job, number: task.Attempt, begun: time.Now()}
 	w.mu.Lock()
 	w.attempts = append(w.attempts, a)
+	p.worked = true
 	w.mu.Unlock()
 	defer func() {
 		w.mu.Lock()

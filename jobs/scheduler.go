@@ -45,6 +45,7 @@ type Scheduler struct {
 	starved map[*entry]bool
 	running map[string]*execution // by the run's id
 	sending map[string]bool       // alerts
+	strays  map[string]bool       // jobs with an entry and without a definition
 	nodes   nodes
 	stats   stats
 	work    sync.WaitGroup // runs, and what is told of them
@@ -74,7 +75,7 @@ func New(o Options) *Scheduler {
 		o.Post = postHTTP
 	}
 	s := &Scheduler{Options: o, id: strings.ToLower(rand.Text()[:12]), kick: make(chan struct{}, 1), steps: make(chan struct{}, 32), jobs: map[string]*entry{},
-		room: o.Most, starved: map[*entry]bool{}, running: map[string]*execution{}, sending: map[string]bool{}, nodes: nodes{}}
+		room: o.Most, starved: map[*entry]bool{}, running: map[string]*execution{}, sending: map[string]bool{}, strays: map[string]bool{}, nodes: nodes{}}
 	s.stats.begin()
 	for name, j := range o.Jobs {
 		s.jobs[name] = &entry{job: j, state: &State{}, index: -1}
@@ -83,7 +84,7 @@ func New(o Options) *Scheduler {
 }
 
 // stopWithin bounds how long a scheduler that stops waits for its runs.
-const stopWithin = 5 * time.Second
+const stopWithin = 3 * time.Second
 
 // Run runs the jobs until ctx ends. Runs that go on then are stopped, and wait for whoever comes next.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -191,13 +192,20 @@ func (s *Scheduler) see(life context.Context, e Entry) {
 		for _, entry := range s.jobs {
 			s.plan(entry)
 		}
+		s.retireAll(life)
 		s.mu.Unlock()
 		s.wakeUp()
 	case strings.HasPrefix(e.Key, nodePrefix):
 		s.seeNode(e)
 	case strings.HasPrefix(e.Key, jobPrefix):
-		entry, ours := s.jobs[strings.TrimPrefix(e.Key, jobPrefix)]
+		name := strings.TrimPrefix(e.Key, jobPrefix)
+		entry, ours := s.jobs[name]
 		if !ours {
+			s.mu.Lock()
+			if !s.ready && e.Value != nil {
+				s.strays[name] = true
+			}
+			s.mu.Unlock()
 			return
 		}
 		state, err := decode(e)

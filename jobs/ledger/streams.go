@@ -137,7 +137,7 @@ func (l *Ledger) read(ctx context.Context, stream, filter string, back time.Dura
 // Follow tells every report on a run to whoever keeps them for good, until ctx ends: at least once, also what was reported
 // while nobody followed. One that could not be taken is told again later. name is the follower's, the same at each start.
 func (l *Ledger) Follow(ctx context.Context, name string, fn func(jobs.Run) error) error {
-	const again = 5 * time.Second
+	const again = time.Second
 	c, err := l.js.CreateOrUpdateConsumer(ctx, Runs, jetstream.ConsumerConfig{
 		Durable: name + "-" + l.opt.County, FilterSubject: "runs." + l.opt.County + ".>", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 256, AckWait: time.Minute,
 	})
