@@ -29,11 +29,17 @@ var (
 
 // start begins an attempt that the ledger says is this process's. s.mu is held.
 func (s *Scheduler) start(life context.Context, e *entry, r Run) {
+	if s.stops && !e.busy {
+		return // nobody would wait for its end; it is tried again when this process is known to be gone
+	}
 	ctx, cancel := context.WithCancelCause(life)
 	x := &execution{entry: e, run: r, cancel: cancel}
 	s.running[r.ID] = x
 	s.room--
 	s.stats.started(&r)
+	if s.stops { // it was claimed while the stop began
+		cancel(errStops)
+	}
 	s.work.Go(func() {
 		defer cancel(nil)
 		result, err := s.do(ctx, life, x)

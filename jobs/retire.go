@@ -11,7 +11,7 @@ import (
 
 // retireAll removes what is left of jobs that are gone, if this process is alone. s.mu is held.
 func (s *Scheduler) retireAll(life context.Context) {
-	if !s.ready || len(s.strays) == 0 {
+	if !s.ready || s.stops || len(s.strays) == 0 {
 		return
 	}
 	for id := range s.nodes {

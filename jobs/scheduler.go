@@ -38,6 +38,7 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	ready   bool // every entry has been seen
+	stops   bool // nothing begins any more
 	out     bool // out of touch with the ledger for as long as a lease
 	jobs    map[string]*entry
 	waiting queue
@@ -99,6 +100,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	parts.Go(func() { watched <- s.Ledger.Watch(watching, func(e Entry) { s.see(life, e) }) })
 	parts.Go(func() { s.beat(life) })
 	err := s.follow(ctx, life, watched)
+	s.mu.Lock()
+	s.stops = true
+	s.mu.Unlock()
 	s.interrupt(errStops)
 	all := make(chan struct{})
 	go func() { s.work.Wait(); close(all) }()
@@ -310,7 +314,7 @@ func (s *Scheduler) step(life context.Context, e *entry) (again bool, err error)
 	ctx, cancel := context.WithTimeout(life, stepWithin)
 	defer cancel()
 	s.mu.Lock()
-	state, revision, out := e.state, e.revision, s.out
+	state, revision, out, stops := e.state, e.revision, s.out, s.stops
 	s.mu.Unlock()
 	if out {
 		return false, errOutOfTouch
@@ -335,9 +339,12 @@ func (s *Scheduler) step(life context.Context, e *entry) (again bool, err error)
 		return false, err
 	}
 	changed = e.job.worry(next, now, s.id) || decided || filled || changed
-	room := s.reserve(s.Most)
-	claimed := e.job.claim(next, now, s.id, room)
-	s.giveBack(room - len(claimed))
+	var claimed []Run
+	if !stops {
+		room := s.reserve(s.Most)
+		claimed = e.job.claim(next, now, s.id, room)
+		s.giveBack(room - len(claimed))
+	}
 	if !changed && len(claimed) == 0 {
 		return false, nil
 	}

@@ -132,14 +132,17 @@ func (d *jobsDesk) tell(ctx context.Context, r *http.Request, s *stream, id stri
 			}
 			over = true
 		case <-beat.C:
-			if !d.signedIn(r) {
-				s.event("signed_out", "", struct{}{})
-				return
-			}
-			s.beat()
-			continue
 		case <-ctx.Done():
 			return
+		}
+		// Whoever is removed, or whose session ends, reads no further.
+		if !d.signedIn(r) {
+			s.event("signed_out", "", struct{}{})
+			return
+		}
+		if len(batch) == 0 && !over {
+			s.beat()
+			continue
 		}
 		// What comes close together goes out together.
 		for pause := time.After(gather); len(batch) < linesAhead; {

@@ -235,7 +235,7 @@ func oneRun(r *jobs.Run, err error) (*portal.JobRun, error) {
 func shownJob(s *jobs.Status) portal.Job {
 	j := portal.Job{
 		Name: s.Name, Kind: s.Kind, Source: s.Source, Owner: s.Owner, Schedule: s.Schedule, Every: s.Every, After: s.After, TimeZone: s.TimeZone, Days: s.Days,
-		Missed: s.Missed, Overlap: s.Overlap, Next: s.Next, LastOK: s.LastOK, Silent: s.Silent, Parameters: s.Parameter,
+		Missed: s.Missed, Overlap: s.Overlap, Next: s.Next, LastOK: s.LastOK, Silent: s.Silent, Parameters: s.Parameters,
 	}
 	if s.Paused != nil {
 		j.Paused = &portal.JobPause{At: s.Paused.At, Reason: s.Paused.Reason}

@@ -9,6 +9,7 @@ import "./style/wall.css";
 import "./style/review.css";
 import "./style/case.css";
 import "./style/jobs.css";
+import "./style/job.css";
 
 const pages: Record<string, () => preact.JSX.Element> = { "/review": ReviewApp, "/jobs": JobsApp };
 const Page = pages[location.pathname] ?? App;

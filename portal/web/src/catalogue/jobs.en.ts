@@ -113,6 +113,7 @@ export const enJobs: Record<keyof typeof zhJobs, string> = {
   "jobs.logLive": "live",
   "jobs.logLines": "{n} lines",
   "jobs.logEarlier": "Show {n} lines before",
+  "jobs.logMore": "{n} lines before are to be read on the server:",
   "jobs.logEmpty": "It printed nothing, or its log is past its keeping.",
   "jobs.logWaits": "Nothing printed yet.",
   "jobs.follow": "Follow",

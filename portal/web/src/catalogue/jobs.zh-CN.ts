@@ -111,6 +111,7 @@ export const zhJobs = {
   "jobs.logLive": "实时",
   "jobs.logLines": "共 {n} 行",
   "jobs.logEarlier": "显示之前 {n} 行",
+  "jobs.logMore": "更早的 {n} 行可在服务器上查看：",
   "jobs.logEmpty": "没有输出，或日志已超过保存期限。",
   "jobs.logWaits": "还没有输出。",
   "jobs.follow": "跟随最新",

@@ -316,6 +316,8 @@ export const zh = {
   ...zhJobs,
 
   ...zhJobs,
+
+  ...zhJobs,
 } as const;
 
 export type Key = keyof typeof zh;

@@ -154,8 +154,8 @@ function Facts({ job, recent, view, choose, now, format }: { job: Job; recent: R
         {fact(t("jobs.kindOf"), <>{word(format, "kind", job.kind)}{job.source && <> · {job.source}</>}</>)}
         {job.owner && fact(t("jobs.owner"), job.owner)}
         {fact(t("jobs.schedule"), job.after?.length ? <>{t("jobs.after", { names: "" })} {job.after.map((name) => <JobLink key={name} job={name} view={view} choose={choose} />)}</> : <span class={job.schedule ? "cron" : ""}>{schedule(format, job)}</span>)}
-        {fact(t("jobs.days"), <>{word(format, "days", job.days)} <span class="absent">{job.time_zone}</span></>)}
-        {fact(t("jobs.missed"), word(format, "missed", job.missed))}
+        {timed(job) && fact(t("jobs.days"), <>{word(format, "days", job.days)} <span class="absent">{job.time_zone}</span></>)}
+        {timed(job) && fact(t("jobs.missed"), word(format, "missed", job.missed))}
         {fact(t("jobs.overlap"), word(format, "overlap", job.overlap))}
         {fact(t("jobs.lastOK"), job.last_ok ? <time dateTime={job.last_ok} title={format.time(new Date(job.last_ok))}>{format.ago((now - Date.parse(job.last_ok)) / 1000)}</time> : t("jobs.never"))}
         {job.last && fact(t("jobs.last"), <><OutcomeWord outcome={job.last.outcome} format={format} />{seconds(job.last, now) !== null && <> · {duration(format, seconds(job.last, now)!)}</>}</>)}

@@ -28,8 +28,11 @@ export function ticks(from: number, to: number, zone: string, every: number): Ti
   return list;
 }
 
-/** How high the bars of durations are, in percent: the longest is full, and none is too low to be seen. */
+/**
+ * How high the bars of durations are, in percent: the longest is full, and none is too low to be seen. What is below a
+ * second is noise and makes no tall bar.
+ */
 export function heights(seconds: number[]): number[] {
-  const longest = Math.max(...seconds, 0);
-  return seconds.map((s) => (longest === 0 ? 12 : Math.max(12, (s / longest) * 100)));
+  const longest = Math.max(1, ...seconds);
+  return seconds.map((s) => Math.max(12, (s / longest) * 100));
 }

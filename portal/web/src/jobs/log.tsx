@@ -48,7 +48,8 @@ export function LogView({ run, expire, format }: LogViewProps) {
           if (atEnd && !follow && log.live) setFollow(true);
         }}
       >
-        {book.first > 0 && <button type="button" class="quiet bordered" onClick={() => void more()}>{t("jobs.logEarlier", { n: format.number(earlier(book).limit) })}</button>}
+        {book.first > 0 && earlier(book).limit === 0 && <p class="absent">{t("jobs.logMore", { n: format.number(book.first) })} <code>{`shire jobs logs ${run.id}`}</code></p>}
+        {earlier(book).limit > 0 && <button type="button" class="quiet bordered" onClick={() => void more()}>{t("jobs.logEarlier", { n: format.number(earlier(book).limit) })}</button>}
         {log.read && book.lines.length === 0 && <p class="absent">{t(isOver(run.outcome) ? "jobs.logEmpty" : "jobs.logWaits")}</p>}
         {book.lines.map((line, i) => <LogLine key={book.first + i} line={line} before={book.lines[i - 1]} format={format} />)}
       </div>

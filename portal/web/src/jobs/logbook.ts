@@ -7,7 +7,7 @@ export interface Logbook {
 }
 
 export const tail = 500; // lines that are shown at first, and more at a time
-export const most = 5000; // that a page holds; what is before them is read again when it is wanted
+export const most = 5000; // that a page holds
 
 export const empty: Logbook = { first: 0, lines: [] };
 
@@ -29,13 +29,13 @@ export function append(book: Logbook, lines: Line[], next: number): Logbook {
 /** Adds lines that were printed before. */
 export function prepend(book: Logbook, page: LogPage): Logbook {
   const before = page.lines.slice(0, Math.max(0, book.first - page.first));
-  if (before.length === 0 || page.first + before.length !== book.first) return book;
-  const all = [...before, ...book.lines].slice(0, most);
-  return { first: page.first, lines: all };
+  const taken = before.slice(Math.max(0, before.length - (most - book.lines.length)));
+  if (taken.length === 0 || page.first + before.length !== book.first) return book;
+  return { first: book.first - taken.length, lines: [...taken, ...book.lines] };
 }
 
-/** Which lines to ask for to see more of what was before. */
+/** Which lines to ask for to see more of what was before; none when the page holds as many as it can. */
 export function earlier(book: Logbook): { after: number; limit: number } {
-  const limit = Math.min(tail, book.first);
+  const limit = Math.max(0, Math.min(tail, book.first, most - book.lines.length));
   return { after: book.first - limit, limit };
 }

@@ -20,6 +20,7 @@ export function duration(format: Format, seconds: number): string {
     const rest = parts - (whole * unit) / part;
     return rest ? `${say(big, whole)} ${say(small, rest)}` : say(big, whole);
   };
+  if (seconds > 0 && seconds < 0.05) return format.t("jobs.seconds", { n: `<${format.number(0.1, 1)}` });
   if (seconds < 9.95) return say("jobs.seconds", Math.max(0, seconds), 1);
   if (seconds < 59.5) return say("jobs.seconds", seconds);
   if (seconds < 3570) return two("jobs.minutes", "jobs.seconds", 60, seconds < 600 ? 1 : 60);
