@@ -104,7 +104,7 @@ func TestDoorsAreApart(t *testing.T) {
 		t.Fatalf("%d %s", r.Code, r.Body)
 	}
 	cookie := r.Result().Cookies()[0]
-	if cookie.Name != jobsCookie || cookie.Path != "/api/v1/" || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
+	if cookie.Name != "shire_jobs" || cookie.Path != "/api/v1/" || !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode {
 		t.Errorf("%+v", cookie)
 	}
 	if r := v.do("GET", "/api/v1/review/queue", "", "Cookie", reviewCookie+"="+cookie.Value); r.Code != 401 {
@@ -167,16 +167,30 @@ func TestLane(t *testing.T) {
 	})
 }
 
+// Runs that alternate as quickly as can be make no more blocks than can be told apart (I10).
+func TestLaneIsBounded(t *testing.T) {
+	to := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	runs := make([]briefRun, mostRuns)
+	for i := range runs {
+		at := to.Add(-time.Duration(i*86) * time.Second)
+		runs[i] = briefRun{id: fmt.Sprint(i), outcome: runOutcomes[2+i%2], due: at, started: at, finished: at.Add(time.Second)}
+	}
+	if n := len(lane("j", runs, to.Add(-24*time.Hour), to).Blocks); n > blocksPerLane {
+		t.Errorf("%d blocks", n)
+	}
+}
+
 // What is kept is asked for once, holds for its time, and is forgotten when something was changed, also while it is asked for.
 func TestKept(t *testing.T) {
 	now := time.Unix(0, 0)
 	k := newKept[int](func() time.Time { return now }, 2*time.Second, 3)
 	var asked atomic.Int64
-	begun, gate := make(chan struct{}, 8), make(chan struct{})
+	begun := make(chan struct{}, 8)
+	gates := []chan struct{}{1: make(chan struct{}), make(chan struct{}), make(chan struct{}), make(chan struct{})}
 	ask := func(context.Context) (int, error) {
 		n := asked.Add(1)
 		begun <- struct{}{}
-		<-gate
+		<-gates[n]
 		return int(n), nil
 	}
 	get := func() int {
@@ -186,14 +200,25 @@ func TestKept(t *testing.T) {
 		}
 		return v
 	}
-	var readers sync.WaitGroup
-	readers.Go(func() { get() })
-	<-begun
+	var first, second sync.WaitGroup
+	isAsked := func() {
+		select {
+		case <-begun:
+		case <-time.After(20 * time.Second):
+			t.Error("nobody asks")
+		}
+	}
+	first.Go(func() { get() })
+	isAsked()
 	k.forget() // something was changed after the question
-	readers.Go(func() { get() })
-	<-begun
-	close(gate)
-	readers.Wait()
+	second.Go(func() { get() })
+	isAsked()
+	close(gates[2])
+	second.Wait()
+	close(gates[1]) // the answer from before the change comes last
+	first.Wait()
+	close(gates[3])
+	close(gates[4])
 	if v := get(); v != 2 || asked.Load() != 2 {
 		t.Errorf("what was asked for before the change is told after it: %d of %d", v, asked.Load())
 	}
