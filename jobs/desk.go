@@ -112,7 +112,7 @@ func (d *Desk) History(ctx context.Context, name string, most int) ([]Run, error
 	for i, r := range runs {
 		at[r.ID] = i
 	}
-	states, err := d.states(ctx)
+	states, err := d.states(ctx, name)
 	if err != nil {
 		return nil, err
 	}

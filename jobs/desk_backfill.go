@@ -65,7 +65,7 @@ func (d *Desk) plan(ctx context.Context, r BackfillRequest, looks bool) (*Job, *
 		if p.Total++; p.Total > mostPlanned {
 			return nil, nil, nil, requestf("there are more than %d due times from %s to %s; choose a shorter stretch", mostPlanned, r.From.In(j.Zone).Format(time.DateTime), r.To.In(j.Zone).Format(time.DateTime))
 		}
-		if looks {
+		if looks && r.Only != "" {
 			last, err := d.Ledger.Last(ctx, j.Name, j.RunID(due.At))
 			if err != nil {
 				return nil, nil, nil, err

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -35,7 +34,7 @@ type Status struct {
 
 // List tells how every job stands, by name.
 func (d *Desk) List(ctx context.Context) ([]Status, error) {
-	states, err := d.states(ctx)
+	states, err := d.states(ctx, "")
 	if err != nil {
 		return nil, err
 	}
@@ -46,9 +45,14 @@ func (d *Desk) List(ctx context.Context) ([]Status, error) {
 	return list, nil
 }
 
-// states are how all jobs stand, in one reading.
-func (d *Desk) states(ctx context.Context) (map[string]*State, error) {
+// states are how all jobs stand, in one reading, or how one does.
+func (d *Desk) states(ctx context.Context, name string) (map[string]*State, error) {
 	states := map[string]*State{}
+	if name != "" {
+		s, _, err := read(ctx, d.Ledger, name)
+		states[name] = s
+		return states, err
+	}
 	for name := range d.Jobs {
 		states[name] = &State{}
 	}
@@ -131,30 +135,9 @@ func (d *Desk) Next(ctx context.Context, name string, n int) ([]Coming, error) {
 		}
 		chosen = Set{name: j}
 	}
-	states, err := d.states(ctx)
+	states, err := d.states(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	now := d.Clock.Now()
-	list := []Coming{}
-	for _, j := range chosen {
-		if j.root == nil {
-			continue
-		}
-		s, at := states[j.Name], now
-		for range n {
-			due, ok := j.root.Next(at)
-			if !ok {
-				break
-			}
-			c := Coming{Job: j.Name, Due: due.At, Paused: s.Paused != nil}
-			if due.Problem != nil {
-				c.Problem = due.Problem.Error()
-			}
-			list = append(list, c)
-			at = due.At
-		}
-	}
-	slices.SortFunc(list, func(a, b Coming) int { return cmp.Or(a.Due.Compare(b.Due), strings.Compare(a.Job, b.Job)) })
-	return list[:min(n, len(list))], nil
+	return firstComing(chosen, states, d.Clock.Now(), n), nil
 }

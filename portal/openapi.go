@@ -27,8 +27,14 @@ func (p *Portal) OpenAPI() map[string]any {
 		operations[strings.ToLower(r.method())] = r.operation(schemas)
 	}
 	components := map[string]any{"schemas": schemas}
-	if p.o.Review != nil {
-		components["securitySchemes"] = map[string]any{reviewCookie: map[string]any{"type": "apiKey", "in": "cookie", "name": reviewCookie}}
+	schemes := map[string]any{}
+	for _, r := range p.routes {
+		if r.Door != "" {
+			schemes[r.Door] = map[string]any{"type": "apiKey", "in": "cookie", "name": r.Door}
+		}
+	}
+	if len(schemes) > 0 {
+		components["securitySchemes"] = schemes
 	}
 	return map[string]any{
 		"openapi": "3.1.0",
@@ -94,8 +100,8 @@ func (r route) operation(schemas map[string]any) map[string]any {
 		}
 		operation["requestBody"] = map[string]any{"required": true, "content": content}
 	}
-	if r.Reviewers {
-		operation["security"] = []any{map[string]any{reviewCookie: []any{}}}
+	if r.Door != "" {
+		operation["security"] = []any{map[string]any{r.Door: []any{}}}
 	}
 	return operation
 }

@@ -27,7 +27,7 @@ type route struct {
 	NoContent  bool     // it succeeds with 204
 	MediaTypes []string // of a 200; application/json when empty
 	Problems   []int    // statuses that come as a Problem
-	Reviewers  bool     // for reviewers who have signed in
+	Door       string   // the cookie of those who have signed in, whom it is for; empty when it is for everybody
 	handle     http.HandlerFunc
 }
 
@@ -95,6 +95,9 @@ func (p *Portal) table() []route {
 	if p.o.Push != nil {
 		table = append(table, p.pushRoute())
 	}
+	if p.o.Jobs != nil {
+		table = append(table, p.jobsTable()...)
+	}
 	if p.o.Review != nil {
 		table = append(table, p.reviewTable()...)
 	}
@@ -149,7 +152,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	}
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
-		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil,
+		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil, Jobs: p.o.Jobs != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)

@@ -45,6 +45,7 @@ type County struct {
 	Empty      bool       `json:"empty" jsonschema:"description=Nothing is loaded yet"`
 	Generation uint64     `json:"generation" jsonschema:"description=Changes with every completed load"`
 	Review     bool       `json:"review,omitempty" jsonschema:"description=Identities are reviewed at /review"`
+	Jobs       bool       `json:"jobs,omitempty" jsonschema:"description=Jobs are shown at /jobs"`
 }
 
 // Labels names the values of the dimensions department and item.

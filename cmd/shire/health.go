@@ -18,6 +18,7 @@ type health struct {
 	node *node
 	gate *ingest.Gate // closed while the disk is low
 	jobs lateJobs
+	desk portalJobs
 	dead chan error // why an engine will not come back by itself; holds one
 
 	mu     sync.Mutex

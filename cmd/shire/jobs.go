@@ -19,7 +19,7 @@ import (
 
 func (a *app) jobsCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "jobs", Short: "What runs by itself: list jobs, look ahead and back, run, pause, cancel, retry and backfill", Args: cobra.ArbitraryArgs, RunE: group}
-	cmd.AddCommand(a.jobsList(), a.jobsNext(), a.jobsHistory(), a.jobsLogs(), a.jobsRun(), a.jobsPause(), a.jobsResume(), a.jobsCancel(), a.jobsRetry(), a.jobsBackfill())
+	cmd.AddCommand(a.jobsList(), a.jobsNext(), a.jobsHistory(), a.jobsLogs(), a.jobsRun(), a.jobsPause(), a.jobsResume(), a.jobsCancel(), a.jobsRetry(), a.jobsBackfill(), a.operatorsCommand())
 	return cmd
 }
 

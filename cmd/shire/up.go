@@ -12,9 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/ingest"
 	"github.com/shirecounty/shire/portal"
-	"github.com/shirecounty/shire/portal/reviewers"
+	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
@@ -45,7 +46,8 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
-		Review: desk, Reviewers: reviewers.In(a.data), Accesses: accesses, Models: h.models,
+		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
+		Jobs: h.desk.options(accounts.Operators(a.data)),
 		Push: door,
 	})
 	if err != nil {
@@ -131,6 +133,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 		return err
 	}
 	h.jobs.show(scheduler)
+	h.desk.show(&jobs.Desk{Ledger: l, Jobs: scheduler.Jobs, Clock: jobs.System{}})
 	for i, s := range n.sources {
 		if !n.config.Sources[i].Timed {
 			part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
@@ -234,7 +237,7 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	}
 	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
 		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
-	if list, err := reviewers.In(a.data).List(); err == nil && len(list) == 0 {
+	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}
 	if d.live {

@@ -109,6 +109,8 @@ func (c *Config) proveJobs() (problems document.Problems) {
 		}
 		if !jobShape.MatchString(j.Name) {
 			fail(".name", "use lower-case letters, digits, - and _, beginning with a letter", "job %q is not a name", j.Name)
+		} else if j.Name == "next" {
+			fail(".name", "choose another name", "job next cannot be told from /api/v1/jobs/next, which lists what is due")
 		} else if other, twice := places[j.Name]; twice {
 			if other.Implicit || j.Implicit {
 				fail(".name", "choose another name", "job %s has the name of the job that a source's schedule stands for", j.Name)

@@ -17,6 +17,7 @@ export interface County {
   empty: boolean;
   generation: number;
   review?: boolean; // identities are reviewed at /review
+  jobs?: boolean; // jobs are shown at /jobs
 }
 
 export type Unit = "share" | "seconds" | "working_days" | "cases" | "visits" | "points";
@@ -118,9 +119,21 @@ export function getJSON<T>(url: string, signal: AbortSignal): Promise<T> {
   return ask<T>(url, signal, {});
 }
 
-/** Changes something in the review. The header is one that pages of other sites cannot send. */
-export function change<T = void>(method: "POST" | "DELETE", url: string, body?: unknown): Promise<T> {
-  const headers: Record<string, string> = { "X-Shire-Review": "1" };
+/** What people sign in to. The header is one that pages of other sites cannot send. */
+export interface Door {
+  session: string; // address
+  header: string;
+}
+
+/** Who has signed in. */
+export interface Session {
+  name: string;
+  expires_at: string;
+}
+
+/** Changes something behind a door. */
+export function change<T = void>(door: Door, method: "POST" | "DELETE", url: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { [door.header]: "1" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   return ask<T>(url, new AbortController().signal, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
 }

@@ -1,3 +1,4 @@
+import { enJobs } from "./jobs.en";
 import type { Key } from "./zh-CN";
 
 // The texts of the screens in English; the type asks for every key of the Chinese catalogue and for no other.
@@ -317,4 +318,6 @@ export const en: Record<Key, string> = {
   "keys.help": "show this list",
   "keys.single": "Single keys are on",
   "keys.close": "Close",
+
+  ...enJobs,
 };

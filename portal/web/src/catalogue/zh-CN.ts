@@ -1,3 +1,5 @@
+import { zhJobs } from "./jobs.zh-CN";
+
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
 export const zh = {
   "app.title": "服务概览",
@@ -315,6 +317,14 @@ export const zh = {
   "keys.help": "显示这张表",
   "keys.single": "启用单键",
   "keys.close": "关闭",
+
+  ...zhJobs,
+
+  ...zhJobs,
+
+  ...zhJobs,
+
+  ...zhJobs,
 } as const;
 
 export type Key = keyof typeof zh;

@@ -1,14 +1,16 @@
 //go:build unix
 
-// Package reviewers keeps who may review identities: a file of names and password hashes in the data directory. Nobody is
-// in it until somebody with access to that directory adds them, and no password is there from the start.
+// Package accounts keeps who may review identities and who may operate jobs: a file each of names and password hashes in
+// the data directory. Nobody is in them until somebody with access to that directory adds them, and no password is there
+// from the start. Whoever operates jobs need not see personal data, and whoever sees it need not operate anything: so there
+// are two files, and to be in one opens nothing of the other.
 //
 // # How it fails
 //
 //   - Others than its owner may read or change the file, or it is not what Add wrote: nobody may sign in, and the error
 //     says what to do. A file that somebody else may have written must not decide who sees personal data.
 //   - A process dies while it writes: the old file stays.
-package reviewers
+package accounts
 
 import (
 	"cmp"
@@ -27,8 +29,11 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// FileName is the file's name in the data directory.
-const FileName = "reviewers.json"
+// Names of the files in the data directory.
+const (
+	ReviewersFile = "reviewers.json"
+	OperatorsFile = "operators.json"
+)
 
 // cost makes checking one password take some 0.2 s. Passwords are generated and cannot be guessed; who replaces that with
 // a weaker one is still protected.
@@ -37,23 +42,23 @@ const cost = 12
 // nobody is the hash of a password that was thrown away: checking a name that is not there takes as long as one that is.
 const nobody = "$2a$12$kmrdRCnEZngOUFv1D5OL0eCpqLVfY2uSQZ96qV8VapZ3BGQ1HA73a"
 
-// Reviewer is one person who may review.
-type Reviewer struct {
+// Account is one person who may.
+type Account struct {
 	Name    string    `json:"name"`
 	Created time.Time `json:"created"`
 }
 
-// entry is a reviewer as the file has it.
+// entry is an account as the file has it.
 type entry struct {
-	Reviewer
+	Account
 	Hash string `json:"password_bcrypt"`
 }
 
 // Errors of [File.Add] and [File.Remove].
 var (
-	ErrName    = errors.New("a reviewer's name has 1 to 64 letters, digits, spaces or . _ @ - and begins with a letter or digit")
-	ErrThere   = errors.New("there is a reviewer of this name; remove it first to give it a new password")
-	ErrUnknown = errors.New("there is no reviewer of this name")
+	ErrName    = errors.New("a name has 1 to 64 letters, digits, spaces or . _ @ - and begins with a letter or digit")
+	ErrThere   = errors.New("there is somebody of this name; remove them first to give them a new password")
+	ErrUnknown = errors.New("there is nobody of this name")
 )
 
 var names = regexp.MustCompile(`^[\p{L}\p{N}]([\p{L}\p{N} ._@-]{0,62}[\p{L}\p{N}._@-])?$`)
@@ -65,10 +70,13 @@ type File struct {
 	cost int // of bcrypt, for new passwords
 }
 
-// In returns the file of a data directory; it need not be there yet.
-func In(dataDir string) *File { return &File{filepath.Join(dataDir, FileName), cost} }
+// Reviewers are those who may review identities: the file of a data directory, which need not be there yet.
+func Reviewers(dataDir string) *File { return &File{filepath.Join(dataDir, ReviewersFile), cost} }
 
-// Check tells whether a password is a reviewer's.
+// Operators are those who may operate jobs.
+func Operators(dataDir string) *File { return &File{filepath.Join(dataDir, OperatorsFile), cost} }
+
+// Check tells whether a password is that of an account.
 func (f *File) Check(name, password string) (bool, error) {
 	list, err := f.read()
 	if err != nil {
@@ -81,7 +89,7 @@ func (f *File) Check(name, password string) (bool, error) {
 	return bcrypt.CompareHashAndPassword([]byte(hash), []byte(password)) == nil && i >= 0, nil
 }
 
-// Since is when a reviewer was added; the zero time when there is none of that name.
+// Since is when an account was added; the zero time when there is none of that name.
 func (f *File) Since(name string) (time.Time, error) {
 	list, err := f.read()
 	if err != nil {
@@ -95,20 +103,20 @@ func (f *File) Since(name string) (time.Time, error) {
 	return time.Time{}, nil
 }
 
-// List lists the reviewers by name.
-func (f *File) List() ([]Reviewer, error) {
+// List lists the accounts by name.
+func (f *File) List() ([]Account, error) {
 	list, err := f.read()
 	if err != nil {
 		return nil, err
 	}
-	reviewers := make([]Reviewer, len(list))
+	accounts := make([]Account, len(list))
 	for i, e := range list {
-		reviewers[i] = e.Reviewer
+		accounts[i] = e.Account
 	}
-	return reviewers, nil
+	return accounts, nil
 }
 
-// Add adds a reviewer and returns the password that it made, which nothing keeps.
+// Add adds an account and returns the password that it made, which nothing keeps.
 func (f *File) Add(name string) (password string, err error) {
 	if !names.MatchString(name) {
 		return "", ErrName
@@ -122,7 +130,7 @@ func (f *File) Add(name string) (password string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return append(list, entry{Reviewer{name, time.Now().UTC()}, string(hash)}), nil
+		return append(list, entry{Account{name, time.Now().UTC()}, string(hash)}), nil
 	})
 	if err != nil {
 		return "", err
@@ -130,7 +138,7 @@ func (f *File) Add(name string) (password string, err error) {
 	return password, nil
 }
 
-// Remove removes a reviewer, whose sessions end with it. Verdicts stay.
+// Remove removes an account, whose sessions end with it. What it decided stays.
 func (f *File) Remove(name string) error {
 	return f.change(func(list []entry) ([]entry, error) {
 		i := slices.IndexFunc(list, func(e entry) bool { return e.Name == name })
@@ -148,12 +156,12 @@ func (f *File) read() ([]entry, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the reviewers: %w", err)
+		return nil, fmt.Errorf("read who may sign in: %w", err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read the reviewers: %w", err)
+		return nil, fmt.Errorf("read who may sign in: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("%s may be read or changed by other users (mode %#o); if nobody has, run: chmod 600 %s", f.path, info.Mode().Perm(), f.path)
@@ -161,7 +169,7 @@ func (f *File) read() ([]entry, error) {
 	var list []entry
 	if json.NewDecoder(file).Decode(&list) != nil {
 		// The decoder's own words could quote a hash.
-		return nil, fmt.Errorf("%s is not a list of reviewers; restore it from a backup, or remove it and add the reviewers again", f.path)
+		return nil, fmt.Errorf("%s is not a list of accounts; restore it from a backup, or remove it and add them again", f.path)
 	}
 	slices.SortFunc(list, func(x, y entry) int { return cmp.Compare(x.Name, y.Name) })
 	return list, nil
@@ -190,16 +198,16 @@ func (f *File) change(do func([]entry) ([]entry, error)) error {
 	}
 	content, err := json.MarshalIndent(list, "", "  ")
 	if err != nil {
-		return fmt.Errorf("encode the reviewers: %w", err)
+		return fmt.Errorf("encode who may sign in: %w", err)
 	}
 	return replace(f.path, append(content, '\n'), lock)
 }
 
 // replace writes a file whole or not at all, for its owner alone; dir is its open directory.
 func replace(path string, content []byte, dir *os.File) error {
-	file, err := os.CreateTemp(dir.Name(), "."+FileName+"-*") // 0600
+	file, err := os.CreateTemp(dir.Name(), "."+filepath.Base(path)+"-*") // 0600
 	if err != nil {
-		return fmt.Errorf("write the reviewers: %w", err)
+		return fmt.Errorf("write who may sign in: %w", err)
 	}
 	_, err = file.Write(content)
 	err = errors.Join(err, file.Sync(), file.Close())
@@ -207,7 +215,7 @@ func replace(path string, content []byte, dir *os.File) error {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("write the reviewers: %w", err), os.Remove(file.Name()))
+		return errors.Join(fmt.Errorf("write who may sign in: %w", err), os.Remove(file.Name()))
 	}
 	return dir.Sync()
 }

@@ -8,19 +8,16 @@ import (
 	"strings"
 )
 
-// reviewHeader has to be on every request that changes something. A page of another site can only set it after asking
-// this one (CORS), which never agrees.
-const reviewHeader = "X-Shire-Review"
-
-// mostBody bounds what a request of the review may bring.
+// mostBody bounds what a request that changes something may bring.
 const mostBody = 8 << 10
 
 // fromOwnPage lets requests through that come from the portal's own pages. The cookie's SameSite would do in today's
-// browsers; a verdict on somebody's identity is worth a second lock.
-func fromOwnPage(next http.HandlerFunc) http.HandlerFunc {
+// browsers; a verdict on somebody's identity, or a job that writes, is worth a second lock: a page of another site can only
+// set the door's header after asking this one (CORS), which never agrees.
+func (d *door) fromOwnPage(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get(reviewHeader) != "1" || !sameOrigin(r) {
-			problem(http.StatusForbidden, codeForeign, "This can be done from the portal's own page alone. A program sends "+reviewHeader+": 1 and the portal's own Origin.").
+		if r.Header.Get(d.header) != "1" || !sameOrigin(r) {
+			problem(http.StatusForbidden, codeForeign, "This can be done from the portal's own page alone. A program sends "+d.header+": 1 and the portal's own Origin.").
 				zh("只能从本门户自己的页面操作。").write(w)
 			return
 		}

@@ -1,16 +1,19 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { change, Failure } from "../api";
+import { change, Failure, type Door, type Session } from "../api";
 import type { Format } from "../logic/format";
-import { sessionURL, type Session } from "./api";
-import { sentence } from "./words";
+import { sentence } from "./states";
 
 interface SignInProps {
-  ended: boolean;
+  door: Door;
+  what: string; // is behind it
+  ended: string; // what to say of a session that has ended by itself; "" when none has
+  how: string; // somebody is let in
+  command: string; // by which somebody is let in
   enter: (session: Session) => void;
   format: Format;
 }
 
-export function SignIn({ ended, enter, format }: SignInProps) {
+export function SignIn({ door, what, ended, how, command, enter, format }: SignInProps) {
   const t = format.t;
   const [failure, setFailure] = useState<Failure | null>(null);
   const [busy, setBusy] = useState(false);
@@ -23,7 +26,7 @@ export function SignIn({ ended, enter, format }: SignInProps) {
     setBusy(true);
     setFailure(null);
     try {
-      enter(await change<Session>("POST", sessionURL, { name: name.current!.value.trim(), password: password.current!.value }));
+      enter(await change<Session>(door, "POST", door.session, { name: name.current!.value.trim(), password: password.current!.value }));
     } catch (error) {
       setFailure(error instanceof Failure ? error : new Failure(String(error)));
       setBusy(false);
@@ -33,8 +36,8 @@ export function SignIn({ ended, enter, format }: SignInProps) {
   return (
     <section class="message signin">
       <h2>{t("signin.title")}</h2>
-      <p>{t("signin.what")}</p>
-      {ended && <p class="signin-note" role="status">{t("signin.ended")}</p>}
+      <p>{what}</p>
+      {ended && <p class="signin-note" role="status">{ended}</p>}
       {!isSecureContext && <p class="signin-note" role="alert">{t("signin.insecure", { scheme: "https" })}</p>}
       <form onSubmit={submit} aria-describedby={failure ? "signin-failure" : undefined}>
         <label>
@@ -49,7 +52,7 @@ export function SignIn({ ended, enter, format }: SignInProps) {
         <button type="submit" class="primary" aria-disabled={busy}>{t(busy ? "signin.busy" : "signin.submit")}</button>
       </form>
       <dl class="commands">
-        <div><dt>{t("signin.how")}</dt><dd><code>shire identity reviewers add NAME</code></dd></div>
+        <div><dt>{how}</dt><dd><code>{command}</code></dd></div>
       </dl>
     </section>
   );

@@ -1,6 +1,6 @@
 //go:build unix
 
-package reviewers
+package accounts
 
 import (
 	"errors"
@@ -15,9 +15,9 @@ import (
 	"golang.org/x/crypto/bcrypt"
 )
 
-// quick is In with hashes that cost little to make.
+// quick is Reviewers with hashes that cost little to make.
 func quick(dir string) *File {
-	f := In(dir)
+	f := Reviewers(dir)
 	f.cost = bcrypt.MinCost
 	return f
 }
@@ -32,7 +32,7 @@ func TestAddCheckRemove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := In(filepath.Join(dir, "data")) // another process: the portal, which is not restarted
+	other := Reviewers(filepath.Join(dir, "data")) // another process: the portal, which is not restarted
 	for _, c := range []struct {
 		name, password string
 		want           bool
@@ -67,7 +67,7 @@ func TestAddCheckRemove(t *testing.T) {
 
 func TestTheFile(t *testing.T) {
 	dir := t.TempDir()
-	f, path := quick(dir), filepath.Join(dir, FileName)
+	f, path := quick(dir), filepath.Join(dir, ReviewersFile)
 	password, err := f.Add("li.mei")
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +94,7 @@ func TestTheFile(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	f := In(t.TempDir())
+	f := Reviewers(t.TempDir())
 	for _, name := range []string{"", " li", "li ", "-li", "li\nmei", "li;mei", "<b>", strings.Repeat("李", 65), "../x"} {
 		if _, err := f.Add(name); !errors.Is(err, ErrName) {
 			t.Errorf("%q: %v", name, err)
@@ -113,7 +113,7 @@ func TestAddingAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if list, err := In(dir).List(); err != nil || len(list) != 4 || list[0].Name != "r0" {
+	if list, err := Reviewers(dir).List(); err != nil || len(list) != 4 || list[0].Name != "r0" {
 		t.Error(list, err)
 	}
 }

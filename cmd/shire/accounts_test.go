@@ -8,31 +8,35 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/shirecounty/shire/portal/reviewers"
+	"github.com/shirecounty/shire/portal/accounts"
 )
 
-func TestReviewersCommand(t *testing.T) {
+func TestReviewersCommand(t *testing.T) { testAccounts(t, reviewerAccounts, accounts.ReviewersFile) }
+
+func TestOperatorsCommand(t *testing.T) { testAccounts(t, operatorAccounts, accounts.OperatorsFile) }
+
+func testAccounts(t *testing.T, of accountsOf, file string) {
 	dir := t.TempDir()
 	var out bytes.Buffer
 	do := func(args ...string) (string, error) {
 		out.Reset()
 		a := &app{out: &out, data: dir}
-		cmd := a.reviewersCommand()
+		cmd := a.accountsCommand("accounts", of)
 		cmd.SetArgs(args)
 		cmd.SilenceErrors, cmd.SilenceUsage = true, true
 		err := cmd.Execute()
 		return out.String(), err
 	}
-	if text, err := do("list"); err != nil || !strings.Contains(text, "There are no reviewers") {
+	if text, err := do("list"); err != nil || !strings.Contains(text, "There are no "+of.one+"s; add one with: shire "+of.command) {
 		t.Errorf("%s %v", text, err)
 	}
 	text, err := do("add", "李梅")
 	_, rest, _ := strings.Cut(text, "password: ")
 	password, _, _ := strings.Cut(rest, "\n")
-	if ok, checked := reviewers.In(dir).Check("李梅", password); err != nil || !ok || checked != nil {
-		t.Errorf("the password that was printed does not open the review: %s %v %v", text, err, checked)
+	if ok, checked := of.file(dir).Check("李梅", password); err != nil || !ok || checked != nil {
+		t.Errorf("the password that was printed opens nothing: %s %v %v", text, err, checked)
 	}
-	if content, _ := os.ReadFile(filepath.Join(dir, reviewers.FileName)); bytes.Contains(content, []byte(password)) {
+	if content, _ := os.ReadFile(filepath.Join(dir, file)); bytes.Contains(content, []byte(password)) {
 		t.Error("the password is kept")
 	}
 	if text, err := do("list"); err != nil || !strings.Contains(text, "李梅") || strings.Contains(text, "$2a") {
