@@ -13,7 +13,7 @@ type Join struct {
 	From   time.Time         `json:"from"`
 	To     time.Time         `json:"to"`
 	Before map[string]string `json:"before"`          // outcome by job
-	State  string            `json:"state,omitempty"` // Running when its run was made, Skipped when it was skipped
+	State  string            `json:"state,omitempty"` // Skipped when its run was, which a retry before it may mend
 }
 
 // chained tells whether the jobs that come after this one are told of a run: of those that were due, and of those by hand
@@ -35,7 +35,7 @@ func (j *Job) join(s *State, before *Run, node string, now time.Time, seen known
 		i = len(s.Joins) - 1
 	}
 	q := &s.Joins[i]
-	if q.State == Running || q.Before[before.Job] == before.Outcome {
+	if q.Before[before.Job] == before.Outcome {
 		return false, nil
 	}
 	q.Before[before.Job] = before.Outcome
@@ -66,7 +66,7 @@ func (j *Job) join(s *State, before *Run, node string, now time.Time, seen known
 		}
 		r.succeed(skipped)
 	}
-	q.State = Running
+	s.Joins = slices.Delete(s.Joins, i, i+1) // told again, the run is known by itself
 	busy := slices.ContainsFunc(s.Active, func(r Run) bool { return r.Backfill == "" })
 	j.admit(s, r, nil, node, now, busy)
 	return true, nil

@@ -29,11 +29,17 @@ var (
 
 // start begins an attempt that the ledger says is this process's. s.mu is held.
 func (s *Scheduler) start(life context.Context, e *entry, r Run) {
+	if s.stops && !e.busy {
+		return // nobody would wait for its end; it is tried again when this process is known to be gone
+	}
 	ctx, cancel := context.WithCancelCause(life)
 	x := &execution{entry: e, run: r, cancel: cancel}
 	s.running[r.ID] = x
 	s.room--
 	s.stats.started(&r)
+	if s.stops { // it was claimed while the stop began
+		cancel(errStops)
+	}
 	s.work.Go(func() {
 		defer cancel(nil)
 		result, err := s.do(ctx, life, x)
@@ -44,8 +50,11 @@ func (s *Scheduler) start(life context.Context, e *entry, r Run) {
 // do does the work of an attempt.
 func (s *Scheduler) do(ctx, life context.Context, x *execution) (Result, error) {
 	j, r := x.entry.job, &x.run
-	ctx, cancel := context.WithTimeoutCause(ctx, time.Duration(j.Timeout), errTimeout)
-	defer cancel()
+	if j.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(j.Timeout), errTimeout)
+		defer cancel()
+	}
 	s.work.Go(func() { // the beginning is told beside the work, which does not wait for it
 		telling, done := context.WithTimeout(life, stepWithin)
 		defer done()

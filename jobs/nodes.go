@@ -138,6 +138,12 @@ func (s *Scheduler) beaten(ctx context.Context) {
 	s.mu.Lock()
 	back := s.out
 	s.out = false
+	for _, e := range s.jobs { // the ledger can be reached: what failed need not wait for long
+		if e.failures > 0 && !e.busy {
+			e.failures = 0
+			s.plan(e)
+		}
+	}
 	for id := range s.nodes {
 		if s.nodes[id]++; s.nodes[id] == silentBeats {
 			gone = append(gone, id)
@@ -145,6 +151,7 @@ func (s *Scheduler) beaten(ctx context.Context) {
 	}
 	if back || len(gone) > 0 {
 		s.planAll()
+		s.retireAll(ctx)
 	}
 	s.mu.Unlock()
 	for _, id := range gone {

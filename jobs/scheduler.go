@@ -38,6 +38,7 @@ type Scheduler struct {
 
 	mu      sync.Mutex
 	ready   bool // every entry has been seen
+	stops   bool // nothing begins any more
 	out     bool // out of touch with the ledger for as long as a lease
 	jobs    map[string]*entry
 	waiting queue
@@ -45,6 +46,7 @@ type Scheduler struct {
 	starved map[*entry]bool
 	running map[string]*execution // by the run's id
 	sending map[string]bool       // alerts
+	strays  map[string]bool       // jobs with an entry and without a definition
 	nodes   nodes
 	stats   stats
 	work    sync.WaitGroup // runs, and what is told of them
@@ -74,7 +76,7 @@ func New(o Options) *Scheduler {
 		o.Post = postHTTP
 	}
 	s := &Scheduler{Options: o, id: strings.ToLower(rand.Text()[:12]), kick: make(chan struct{}, 1), steps: make(chan struct{}, 32), jobs: map[string]*entry{},
-		room: o.Most, starved: map[*entry]bool{}, running: map[string]*execution{}, sending: map[string]bool{}, nodes: nodes{}}
+		room: o.Most, starved: map[*entry]bool{}, running: map[string]*execution{}, sending: map[string]bool{}, strays: map[string]bool{}, nodes: nodes{}}
 	s.stats.begin()
 	for name, j := range o.Jobs {
 		s.jobs[name] = &entry{job: j, state: &State{}, index: -1}
@@ -83,7 +85,7 @@ func New(o Options) *Scheduler {
 }
 
 // stopWithin bounds how long a scheduler that stops waits for its runs.
-const stopWithin = 5 * time.Second
+const stopWithin = 3 * time.Second
 
 // Run runs the jobs until ctx ends. Runs that go on then are stopped, and wait for whoever comes next.
 func (s *Scheduler) Run(ctx context.Context) error {
@@ -98,6 +100,9 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	parts.Go(func() { watched <- s.Ledger.Watch(watching, func(e Entry) { s.see(life, e) }) })
 	parts.Go(func() { s.beat(life) })
 	err := s.follow(ctx, life, watched)
+	s.mu.Lock()
+	s.stops = true
+	s.mu.Unlock()
 	s.interrupt(errStops)
 	all := make(chan struct{})
 	go func() { s.work.Wait(); close(all) }()
@@ -191,13 +196,20 @@ func (s *Scheduler) see(life context.Context, e Entry) {
 		for _, entry := range s.jobs {
 			s.plan(entry)
 		}
+		s.retireAll(life)
 		s.mu.Unlock()
 		s.wakeUp()
 	case strings.HasPrefix(e.Key, nodePrefix):
 		s.seeNode(e)
 	case strings.HasPrefix(e.Key, jobPrefix):
-		entry, ours := s.jobs[strings.TrimPrefix(e.Key, jobPrefix)]
+		name := strings.TrimPrefix(e.Key, jobPrefix)
+		entry, ours := s.jobs[name]
 		if !ours {
+			s.mu.Lock()
+			if !s.ready && e.Value != nil {
+				s.strays[name] = true
+			}
+			s.mu.Unlock()
 			return
 		}
 		state, err := decode(e)
@@ -302,7 +314,7 @@ func (s *Scheduler) step(life context.Context, e *entry) (again bool, err error)
 	ctx, cancel := context.WithTimeout(life, stepWithin)
 	defer cancel()
 	s.mu.Lock()
-	state, revision, out := e.state, e.revision, s.out
+	state, revision, out, stops := e.state, e.revision, s.out, s.stops
 	s.mu.Unlock()
 	if out {
 		return false, errOutOfTouch
@@ -327,9 +339,12 @@ func (s *Scheduler) step(life context.Context, e *entry) (again bool, err error)
 		return false, err
 	}
 	changed = e.job.worry(next, now, s.id) || decided || filled || changed
-	room := s.reserve(s.Most)
-	claimed := e.job.claim(next, now, s.id, room)
-	s.giveBack(room - len(claimed))
+	var claimed []Run
+	if !stops {
+		room := s.reserve(s.Most)
+		claimed = e.job.claim(next, now, s.id, room)
+		s.giveBack(room - len(claimed))
+	}
 	if !changed && len(claimed) == 0 {
 		return false, nil
 	}

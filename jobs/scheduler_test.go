@@ -199,3 +199,5 @@ func TestRetriesTimeoutsPanics(t *testing.T) {
 		}
 	})
 }
+
+func dateOf(t time.Time) calendar.Date { return calendar.DateOf(t) }

@@ -93,12 +93,14 @@ func sourceSetting(s *setup, j *county.Job, path, name string) error {
 	return nil
 }
 
-// readKind reads a source to its present end, and waits until what it brought is in the warehouse: "read: SOURCE".
+// readKind reads a source to its present end: "read: SOURCE". Where other jobs come after it, it waits until what it brought
+// is in the warehouse; otherwise reading goes on while the warehouse is away.
 func readKind(s *setup, j *county.Job) (work, error) {
 	source := j.Do.Text()
 	if err := sourceSetting(s, j, "", source); err != nil {
 		return work{}, err
 	}
+	followed := slices.ContainsFunc(s.config.Jobs, func(other county.Job) bool { return slices.Contains(other.After, j.Name) })
 	return work{source: source, worker: func(n *node, h *health) jobs.Worker {
 		return jobs.WorkerFunc(func(ctx context.Context, _ jobs.Task, out io.Writer) (r jobs.Result, err error) {
 			var changes uint64
@@ -110,6 +112,9 @@ func readKind(s *setup, j *county.Job) (work, error) {
 				fmt.Fprintf(out, "%d changes were read\n", changes)
 				for _, p := range src.Status().Problems {
 					fmt.Fprintf(out, "%s: %s\n", orDefault(p.Unit, p.Dataset), p.Message)
+				}
+				if !followed {
+					return nil
 				}
 				last, err := n.bus.LastSequence(ctx)
 				if err == nil {

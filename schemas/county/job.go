@@ -127,8 +127,10 @@ func (d Do) MarshalYAML() ([]byte, error) { return []byte(d.Kind), nil }
 
 // JSONSchema documents the notation for editors.
 func (Do) JSONSchema() *jsonschema.Schema {
-	return &jsonschema.Schema{Type: "object", Description: "Exactly one kind of work, with its settings",
-		Examples: []any{map[string]any{"read": "SOURCE"}}, AdditionalProperties: jsonschema.TrueSchema}
+	return &jsonschema.Schema{Description: "Exactly one kind of work, with its settings", Examples: []any{map[string]any{"read": "SOURCE"}}, OneOf: []*jsonschema.Schema{
+		{Type: "object", AdditionalProperties: jsonschema.TrueSchema},
+		{Type: "string"},
+	}}
 }
 
 // Text is the settings where they are one word, such as the source in "read: SOURCE"; empty when they are not.

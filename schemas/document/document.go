@@ -168,9 +168,11 @@ func Errorf(node ast.Node, format string, args ...any) error {
 
 // words are what people call the Go types that the library's messages name.
 var words = strings.NewReplacer("map[string]interface {}", "a mapping", "[]interface {}", "a list", "string", "a text", "uint64", "a number",
-	"int64", "a number", "float64", "a number with decimals", "int", "a number", "bool", "true or false")
+	"int64", "a number", "float64", "a number with decimals", "int", "a number", "bool", "true or false", "a sequence", "a list")
 
 var wrongType = regexp.MustCompile(`^cannot unmarshal (.+) into Go (?:struct field \S+|value) of type (.+)$`)
+
+var wrongShape = regexp.MustCompile(`^(\S+) was used where (mapping|sequence) is expected$`)
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 
@@ -189,6 +191,9 @@ func fromYAML(file string, err error, into any) *Problem {
 		if !strings.Contains(m[2], ".") {
 			p.Do = "write " + words.Replace(m[2])
 		}
+	}
+	if m := wrongShape.FindStringSubmatch(p.Message); m != nil {
+		p.Message, p.Do = words.Replace(m[1])+" stands here", "write "+words.Replace("a "+m[2])
 	}
 	if m := unknownField.FindStringSubmatch(p.Message); m != nil {
 		p.Message = fmt.Sprintf("%q is not a key here", m[1])
