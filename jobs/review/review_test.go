@@ -116,7 +116,7 @@ func fill(t *testing.T, w *warehouse.Warehouse) {
 	add("housing", at(2, 3), 0, 6) // open for long
 	add("civil", at(2, 12), 3, 40)
 	add("secretive", at(2, 3), 0, 3) // below the minimum cell
-	add("hall", at(2, 3), 0, 3) // long, and too few to be counted
+	add("hall", at(2, 3), 0, 3)      // long, and too few to be counted
 	add("hall", at(6, 30), 0, 4)
 	for _, q := range []string{
 		"INSERT INTO store.load_log (table_name, first_sequence, last_sequence, dataset_sequences, finished_at) VALUES ('store.cases', 1, 2, map('civil_records', 2), '2025-03-01 00:00:00')",
