@@ -89,7 +89,10 @@ func TestOutOfTouch(t *testing.T) {
 		w.mu.Unlock()
 		// The one that runs it is cut off, and lives.
 		for _, p := range w.procs {
-			if p.worked {
+			w.mu.Lock()
+			worked := p.worked
+			w.mu.Unlock()
+			if worked {
 				p.cable.cut()
 			}
 		}
@@ -98,9 +101,11 @@ func TestOutOfTouch(t *testing.T) {
 		if err != nil || r.Outcome != jobs.Running || r.Attempt != 2 {
 			t.Fatalf("it was not taken: %+v, %v", r, err)
 		}
+		w.mu.Lock()
 		if first.end.IsZero() || !first.end.Before(r.Started) {
 			t.Errorf("the attempt that was cut off ended at %s, and the next began at %s", first.end, r.Started)
 		}
+		w.mu.Unlock()
 		for _, p := range w.procs {
 			p.cable.mend()
 		}
@@ -109,9 +114,11 @@ func TestOutOfTouch(t *testing.T) {
 		if err != nil || r.Outcome != jobs.OK || r.Attempt != 2 {
 			t.Errorf("%+v, %v", r, err)
 		}
+		w.mu.Lock()
 		if len(w.attempts) != 2 {
 			t.Errorf("%d attempts", len(w.attempts))
 		}
+		w.mu.Unlock()
 		for _, p := range w.procs {
 			p.cancel()
 			<-p.ended
@@ -134,6 +141,23 @@ func TestJobsThatAreGone(t *testing.T) {
 		same(t, "a", outcomes(t, desk, "a"), "01 09:00 schedule cancelled 1")
 		if got := outcomes(t, desk, "b"); len(got) != 6 {
 			t.Errorf("b: %v", got)
+		}
+	})
+}
+
+// A queue that only grows stops growing, and says so (I10).
+func TestQueueIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := set(t, "  - {name: a, every: 5s, overlap: queue, do: {read: log}}\n", slow), &ledger.Memory{}
+		desk := newDesk(l, s)
+		runFor(t, l, s, 50*time.Minute-time.Second, nil)
+		st, err := desk.Show(t.Context(), "a")
+		if err != nil || len(st.Active) != 300 {
+			t.Errorf("%d runs wait, %v", len(st.Active), err)
+		}
+		r, err := desk.Run(t.Context(), s["a"].RunID(at(t, "08:49")))
+		if err != nil || r.Outcome != jobs.Skipped || !strings.Contains(r.Message, "300 runs of before still wait") {
+			t.Errorf("%+v, %v", r, err)
 		}
 	})
 }

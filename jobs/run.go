@@ -82,7 +82,7 @@ type Pause struct {
 
 // bounds of a state (I10): what comes beyond them is skipped, and says so.
 const (
-	mostActive    = 1200
+	mostActive    = 300
 	mostJoins     = 100
 	mostBackfills = 10
 	mostAlerts    = 20

@@ -166,7 +166,6 @@ type attempt struct {
 	job        string
 	number     int
 	begun, end time.Time // of the bubble; end is zero while it goes on
-	killed     bool
 }
 
 // world is schedulers on one ledger.
@@ -263,7 +262,6 @@ func (w *world) work(ctx context.Context, p *proc, task jobs.Task) (jobs.Result,
 	if d := w.takes[task.Job]; d > 0 {
 		select {
 		case <-p.killed:
-			a.killed = true
 			return jobs.Result{}, errKilled
 		case <-ctx.Done():
 			return jobs.Result{}, ctx.Err()

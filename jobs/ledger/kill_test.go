@@ -38,7 +38,7 @@ func dueJobs() []county.Job {
 	for seconds, n := range map[int]int{3: 4, 4: 4, 5: 4, 10: 3} {
 		for i := range n {
 			list = append(list, county.Job{Name: fmt.Sprintf("every%d-%d", seconds, i), Every: county.Duration(time.Duration(seconds) * time.Second), Zone: time.UTC,
-				Days: county.DaysAny, Missed: county.MissedAll, MissedMost: 1000, Overlap: []string{county.OverlapAllow, county.OverlapQueue}[i%2], Timeout: county.Duration(time.Minute)})
+				Days: county.DaysAny, Missed: county.MissedAll, MissedMost: 200, Overlap: []string{county.OverlapAllow, county.OverlapQueue}[i%2], Timeout: county.Duration(time.Minute)})
 		}
 	}
 	return list

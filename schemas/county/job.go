@@ -22,8 +22,8 @@ type Job struct {
 	Days         string            `yaml:"days,omitempty" json:"days,omitempty" jsonschema:"enum=any,enum=workday,enum=holiday,enum=first_workday_of_month,default=any,description=On which days of the working calendar it is due"`
 	Missed       string            `yaml:"missed,omitempty" json:"missed,omitempty" jsonschema:"enum=skip,enum=once,enum=all,default=once,description=What becomes of due times that passed while no process was up or the job was paused"`
 	MissedWithin Duration          `yaml:"missed_within,omitempty" json:"missed_within,omitempty" jsonschema:"description=Missed times that are older than this are not made up for"`
-	MissedMost   int               `yaml:"missed_most,omitempty" json:"missed_most,omitempty" jsonschema:"minimum=1,maximum=1000,default=100,description=How many missed times are made up for at most\\, the newest"`
-	Overlap      string            `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"enum=skip,enum=queue,enum=cancel,enum=allow,default=skip,description=What becomes of a due time while a run of before still goes on"`
+	MissedMost   int               `yaml:"missed_most,omitempty" json:"missed_most,omitempty" jsonschema:"minimum=1,maximum=200,default=100,description=How many missed times are made up for at most\\, the newest"`
+	Overlap      string            `yaml:"overlap,omitempty" json:"overlap,omitempty" jsonschema:"enum=skip,enum=queue,enum=cancel,enum=allow,description=What becomes of a due time while a run of before still goes on; skip when absent\\, and queue after other jobs"`
 	Retries      Retries           `yaml:"retries,omitempty" json:"retries,omitempty"`
 	Timeout      Duration          `yaml:"timeout,omitempty" json:"timeout,omitempty" jsonschema:"default=24h,description=How long one attempt may take"`
 	Parameters   map[string]string `yaml:"parameters,omitempty" json:"parameters,omitempty" jsonschema:"description=Values for the work; {{from}}\\, {{to}}\\, {{due}} (also with .date or .month) and {{another parameter}} are filled in"`

@@ -134,6 +134,9 @@ func (j *Job) defaults(zone string) {
 	orDefault(&j.Days, DaysAny)
 	orDefault(&j.Missed, MissedOnce)
 	orDefault(&j.MissedMost, 100)
+	if len(j.After) > 0 { // what the jobs before it have made is not left lying because they were quick
+		orDefault(&j.Overlap, OverlapQueue)
+	}
 	orDefault(&j.Overlap, OverlapSkip)
 	orDefault(&j.Retries.Wait, Duration(time.Minute))
 	orDefault(&j.Retries.Longest, max(Duration(time.Hour), j.Retries.Wait))
@@ -209,8 +212,8 @@ func (j *Job) proveWords(fail func(path, do, format string, args ...any)) {
 			fail(w.path, document.DidYouMean(w.word, w.valid), "job %s: %s %q is not known", j.Name, w.path[1:], w.word)
 		}
 	}
-	if j.MissedMost < 1 || j.MissedMost > 1000 {
-		fail(".missed_most", "write a number from 1 to 1000", "job %s makes up for %d runs", j.Name, j.MissedMost)
+	if j.MissedMost < 1 || j.MissedMost > 200 {
+		fail(".missed_most", "write a number from 1 to 200", "job %s makes up for %d runs", j.Name, j.MissedMost)
 	}
 	if j.Retries.Most < 0 || j.Retries.Most > 100 {
 		fail(".retries.most", "write a number from 0 to 100", "job %s is tried again %d times", j.Name, j.Retries.Most)

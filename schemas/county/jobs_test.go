@@ -77,7 +77,7 @@ func TestJobsAreRead(t *testing.T) {
 		t.Errorf("the jobs are %s", got)
 	}
 	r := byName["report"]
-	if r.Missed != MissedOnce || r.Overlap != OverlapSkip || r.MissedMost != 100 || r.Timeout != Duration(24*time.Hour) || r.Retries != (Retries{3, Duration(time.Minute), Duration(time.Hour)}) ||
+	if r.Missed != MissedOnce || r.Overlap != OverlapQueue || r.MissedMost != 100 || r.Timeout != Duration(24*time.Hour) || r.Retries != (Retries{3, Duration(time.Minute), Duration(time.Hour)}) ||
 		r.Zone.String() != "Asia/Shanghai" || !r.Alert.Failures() || r.Alert.Webhook != "https://hooks.example/HOOK" {
 		t.Errorf("%+v", r)
 	}
@@ -144,7 +144,7 @@ func TestJobsRefuse(t *testing.T) {
 		{"  - name: a\n    do: {read: log}\n    days: workday", 7, "no times of its own"},
 		{"  - name: a\n    do: {read: log}\n    after: [read-log]\n    days: workday", 8, "no times of its own"},
 		{"  - name: a\n    do: {read: log}\n    missed: twice", 7, "not known"},
-		{"  - name: a\n    do: {read: log}\n    missed_most: 5000", 7, "1 to 1000"},
+		{"  - name: a\n    do: {read: log}\n    missed_most: 5000", 7, "1 to 200"},
 		{"  - name: a\n    do: {read: log}\n    missed_within: a week", 7, "write a duration"},
 		{"  - name: a\n    do: {read: log}\n    overlap: alow", 7, `did you mean "allow"?`},
 		{"  - name: a\n    do: {read: log}\n    retries: {most: -1}", 7, "0 to 100"},
