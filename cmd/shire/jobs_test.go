@@ -18,7 +18,7 @@ func newJobsDesk(t *testing.T) *desk {
 	d := newDesk(t)
 	d.write("county.yaml", deskCounty+`jobs:
   - {name: pull, do: {read: desk}, parameters: {why: nothing}}
-  - {name: proof, after: [pull], do: {reconcile: desk}, owner: data bureau}
+  - {name: proof, after: [pull], do: {train: organisation}, owner: data bureau}
   - {name: nightly, schedule: "30 2 * * *", do: {read: desk}}
 jobs_folder: more
 `)
@@ -33,7 +33,7 @@ func TestJobsAtRest(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 	r := d.shire("jobs", "list").ok(t)
-	for _, line := range []string{"calendar  calendar_check  every 6h0m0s", "proof     reconcile desk  after pull    -", "nightly   read desk       30 2 * * *"} {
+	for _, line := range []string{"calendar  calendar_check  every 6h0m0s", "proof     train           after pull    -", "nightly   read desk       30 2 * * *"} {
 		if !strings.Contains(r.Stdout, line) {
 			t.Errorf("list does not print %q: %v", line, r)
 		}
@@ -89,11 +89,11 @@ func TestJobsAtRest(t *testing.T) {
 	// What is wrong in the jobs, with file and line.
 	d.change("more/calendar.yaml", "calendar_check", "calendarcheck")
 	d.shire("check").fails(t, exitInput, "more/calendar.yaml:4: job calendar is to do \"calendarcheck\", which is not known; did you mean \"calendar_check\"?")
-	d.change("more/calendar.yaml", "calendarcheck", "{calendar_check: {from_month: 13}}")
-	d.shire("check").fails(t, exitInput, "more/calendar.yaml:4: job calendar: month 13 is not known; write 1 to 12")
-	d.change("more/calendar.yaml", "from_month: 13", "from: 12")
-	d.shire("check").fails(t, exitInput, "more/calendar.yaml:4: \"from\" is not a key here")
-	d.change("county.yaml", "reconcile: desk", "reconcile: {source: dsk}")
+	d.change("more/calendar.yaml", "calendarcheck", "{calendar_check: {from: 13-01}}")
+	d.shire("check").fails(t, exitInput, "more/calendar.yaml:4: job calendar: \"13-01\" is no day of the year; write month and day, such as 11-01")
+	d.change("more/calendar.yaml", "from: 13-01", "month: 12")
+	d.shire("check").fails(t, exitInput, "more/calendar.yaml:4: \"month\" is not a key here")
+	d.change("county.yaml", "train: organisation", "reconcile: {source: dsk}")
 	d.shire("check").fails(t, exitInput, `job proof: source "dsk" is not known; did you mean "desk"?`)
 }
 
@@ -101,7 +101,7 @@ func TestJobsOfARunningPlatform(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	needEngine(t)
 	d := newJobsDesk(t)
-	// The drop folder can be read, and cannot be asked what it holds: proof fails, and says why.
+	// The drop folder can be read, and there is no organisation in it to learn from: proof fails, and says why.
 	d.write("drop/visits-1.csv", deskHeader+"A1,,即办,2026-03-02,\n")
 	waiting := strings.Fields(d.shire("jobs", "run", "pull").ok(t).Stdout)[0]
 	up := start(t, "up", "-c", d.dir+"/county.yaml", "--data", d.data)
@@ -126,7 +126,7 @@ func TestJobsOfARunningPlatform(t *testing.T) {
 		envelopeOf(t, d.shire("jobs", "history", "proof", "--json").ok(t), &proof)
 		return len(proof) == 2 && proof[0].Over() && proof[1].Over()
 	})
-	if r := proof[0]; r.Outcome != jobs.Failed || r.Cause != jobs.CauseAfter || !strings.Contains(r.Message, "cannot be asked what it holds now") || r.Owner != "data bureau" {
+	if r := proof[0]; r.Outcome != jobs.Failed || r.Cause != jobs.CauseAfter || !strings.Contains(r.Message, "there are fewer than two records") || r.Owner != "data bureau" {
 		t.Errorf("%+v", r)
 	}
 	d.shire("jobs", "retry", proof[0].ID, "--watch").fails(t, exitFailed, "the run did not end well: it was failed")
@@ -139,7 +139,7 @@ func TestJobsOfARunningPlatform(t *testing.T) {
 		rows = query(t, d.data, "SELECT job, outcome, cause, attempt, changes, source FROM ops.runs WHERE job IN ('pull', 'proof') ORDER BY due_at, job")
 		return len(rows) == 4 && rows[2][3] == 2.0 && rows[2][1] == jobs.Failed
 	})
-	if got := fmt.Sprint(rows); got != "[[proof failed after 1 0 desk] [pull ok hand 1 1 desk] [proof failed after 2 0 desk] [pull ok hand 1 1 desk]]" {
+	if got := fmt.Sprint(rows); got != "[[proof failed after 1 0 ] [pull ok hand 1 1 desk] [proof failed after 2 0 ] [pull ok hand 1 1 desk]]" {
 		t.Errorf("ops.runs: %s", got)
 	}
 	address := regexp.MustCompile(`http://\S+`).FindString(up.Output())

@@ -161,3 +161,58 @@ func TestNightlyExample(t *testing.T) {
 		t.Errorf("%v", r)
 	}
 }
+
+// A model is trained beside the flow, written for its owner alone, and not chosen; a review of the simulated county is saved
+// and names nobody.
+func TestTrainingAndReview(t *testing.T) {
+	t.Parallel() // it waits more than it works
+	needEngine(t)
+	data := filepath.Join(t.TempDir(), "data")
+	county := countyYAML(t, demoCounty(t, 600, 90), func(settings map[string]any) {
+		settings["jobs"] = []any{
+			map[string]any{"name": "learn", "do": map[string]any{"train": "person"}},
+			map[string]any{"name": "look-back", "do": map[string]any{"review": map[string]any{"months": 1}}},
+			map[string]any{"name": "years", "do": "calendar_check"},
+		}
+	})
+	shire(t, "load", "-c", county, "--data", data).ok(t)
+	models := func() string { return fmt.Sprint(query(t, data, "SELECT model FROM mart.models ORDER BY 1")) }
+	up := start(t, "up", "-c", county, "--data", data)
+	up.WaitFor("Shire serves")
+	before := models()
+	run := func(job string) (r jobs.Run) {
+		t.Helper()
+		envelopeOf(t, shire(t, "jobs", "run", job, "--watch", "--json", "--data", data).ok(t), &r)
+		return r
+	}
+	for range 2 { // a second time does no harm
+		if r := run("learn"); r.Counts["records"] == 0 || !strings.Contains(r.Message, "It is not in use") {
+			t.Errorf("%+v", r)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(data, "models", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the models are %v: %v", files, err)
+	}
+	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the model is not its owner's alone: %v, %v", info.Mode(), err)
+	}
+	if after := models(); after != before {
+		t.Errorf("the models in use were %s and are %s", before, after)
+	}
+	if r := run("look-back"); r.Counts["figures"] == 0 {
+		t.Errorf("%+v", r)
+	}
+	text, err := os.ReadFile(filepath.Join(data, "reviews", "index.html"))
+	if err != nil || strings.Count(string(text), "<a href") != 4 {
+		t.Errorf("the list of reviews: %v\n%s", err, text)
+	}
+	done := shire(t, "jobs", "run", "years", "--watch", "--json", "--data", data)
+	var years jobs.Run
+	if envelopeOf(t, done, &years); !strings.Contains(years.Message, "the working calendar") {
+		t.Errorf("%v", done)
+	}
+	if r := up.Stop(); r.Code != exitOK {
+		t.Errorf("the platform did not stop well: %v", r)
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -48,7 +49,7 @@ func read(t *rapid.T, b *bus.Bus, subject string) (records map[string]string, se
 			case change.Delete:
 				delete(records, batch.Key(i))
 			default:
-				records[batch.Key(i)] = fmt.Sprintf("%s", batch.Values(0).Value(i))
+				records[batch.Key(i)] = strings.Clone(batch.Values(0).Value(i))
 			}
 		}
 		return nil

@@ -117,7 +117,8 @@ func fill(t *testing.T, w *warehouse.Warehouse) {
 	add("housing", at(2, 3), 0, 6) // open for long
 	add("civil", at(2, 12), 3, 40)
 	add("secretive", at(2, 3), 0, 3) // below the minimum cell
-	add("hall", at(6, 30), 0, 1)
+	add("hall", at(2, 3), 0, 3)      // long, and too few to be counted
+	add("hall", at(6, 30), 0, 4)
 	for _, q := range []string{
 		"INSERT INTO store.load_log (table_name, first_sequence, last_sequence, dataset_sequences, finished_at) VALUES ('store.cases', 1, 2, map('civil_records', 2), '2025-03-01 00:00:00')",
 		"INSERT INTO store.run_log (run_id, job, outcome, started_at) VALUES ('a', 'nightly', 'failed', '2025-05-01 00:00:00'), ('b', 'nightly', 'ok', '2025-05-02 00:00:00')",
@@ -157,7 +158,7 @@ func TestReview(t *testing.T) {
 	}
 	for page, want := range map[string][]string{
 		"en.md": {"# Review of Yi: 2025-04 to 2025-06", "Why does civil report no cases any more?", "has become", "Housing \\| &lt;b&gt;Office&lt;/b&gt;",
-			"At which step do the long open cases of Housing", "Civil Affairs", "| 150 |", "new column", "| nightly | 2 | 1 |", "civil\\_records", "2025-03-01", "| worse |"},
+			"At which step do the long open cases of Housing", "Civil Affairs", "| 150 |", "new column", "| nightly | 2 | 1 |", "| Service hall | 7 | &lt; 5 | &lt; 5 | 0 |", "civil\\_records", "2025-03-01", "| worse |"},
 		"zh.md":   {"# 义县 定期复盘：2025-04 至 2025-06", "civil 为何不再上报办件？", "变差", "规则：", "民政局"},
 		"en.html": {"<html lang=\"en\">", "Housing | &lt;b&gt;Office&lt;/b&gt;", "<td>150</td>"},
 		"zh.html": {"<html lang=\"zh-CN\">", "住建 | &lt;局&gt;"},
