@@ -175,6 +175,9 @@ func (emptyCounty) Extent(context.Context) (metrics.Extent, error) {
 func (emptyCounty) Metric(context.Context, metrics.Query) (metrics.Result, error) {
 	return metrics.Result{}, nil
 }
+func (emptyCounty) Process(context.Context, metrics.ProcessQuery) (metrics.Process, error) {
+	return metrics.Process{}, nil
+}
 func (emptyCounty) Labels(context.Context) (d, i []metrics.Label, err error) { return nil, nil, nil }
 func (emptyCounty) Interventions(context.Context) ([]metrics.Intervention, error) {
 	return nil, nil
