@@ -110,6 +110,30 @@ func TestPauseIsMissed(t *testing.T) {
 	})
 }
 
+// While a job is paused nothing of it starts but what a person asks for: no due time, no other attempt, no backfill.
+func TestPausedJobStartsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, l := set(t, "  - {name: a, schedule: \"0 * * * *\", missed: once, retries: {most: 1, wait: 30m, longest: 30m}, do: {read: log}}\n", func(_ context.Context, task jobs.Task, _ io.Writer) (jobs.Result, error) {
+			if task.Due.Equal(at(t, "09:00")) && task.Attempt == 1 {
+				return jobs.Result{}, errAway
+			}
+			return jobs.Result{}, nil
+		}), &ledger.Memory{}
+		desk := newDesk(l, s)
+		runFor(t, l, s, time.Minute, func(ctx context.Context) {
+			time.Sleep(70 * time.Minute) // 9:10: the run waits for its second attempt
+			must(t, desk.Pause(ctx, "a", ""))
+			must(t, errorOf(desk.Backfill(ctx, jobs.BackfillRequest{Job: "a", From: at(t, "05:00"), To: at(t, "06:00")})))
+			time.Sleep(100 * time.Minute) // 10:50
+			must(t, errorOf(desk.Trigger(ctx, "a", nil)))
+			time.Sleep(time.Minute)
+			same(t, "paused", outcomes(t, desk, "a"), "01 09:00 schedule waiting 1", "01 10:50 hand ok 1")
+			must(t, desk.Resume(ctx, "a"))
+		})
+		same(t, "resumed", outcomes(t, desk, "a"), "01 05:00 backfill ok 1", "01 09:00 schedule ok 2", "01 10:00 missed ok 1", "01 10:50 hand ok 1")
+	})
+}
+
 func TestOverlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		text := "\n"

@@ -186,14 +186,14 @@ func TestHistoryKeepsTheNewestReport(t *testing.T) {
 			at := due.AddDate(0, 0, day)
 			return jobs.Run{ID: job + "@" + at.Format(time.RFC3339), Job: job, Due: at, Event: event, Outcome: outcome}
 		}
-		for _, r := range []jobs.Run{report("a", 0, 1, jobs.Running), report("a", 0, 3, jobs.OK), report("a", 0, 2, jobs.Running), report("a", 0, 3, "again"), report("b", 0, 1, jobs.Failed),
+		for _, r := range []jobs.Run{report("a", 0, 1, jobs.Running), report("a", 0, 3, jobs.OK), report("a", 0, 3, "again"), report("a", 0, 2, jobs.Running), report("b", 0, 1, jobs.Failed),
 			report("a", 2, 1, jobs.OK), report("a", 1, 1, jobs.OK)} {
 			if err := l.Report(ctx, r); err != nil {
 				t.Fatal(err)
 			}
 		}
 		r, err := l.Last(ctx, "a", report("a", 0, 0, "").ID)
-		if err != nil || r == nil || r.Event != 3 {
+		if err != nil || r == nil || r.Event != 3 || r.Outcome != jobs.OK {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		if !r.Due.Equal(due) {

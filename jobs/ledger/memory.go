@@ -116,7 +116,7 @@ func (m *Memory) Report(ctx context.Context, r jobs.Run) error {
 	if m.runs == nil {
 		m.runs = map[string]jobs.Run{}
 	}
-	if old, kept := m.runs[r.ID]; !kept || old.Event <= r.Event {
+	if old, kept := m.runs[r.ID]; !kept || old.Event < r.Event {
 		m.runs[r.ID] = r
 	}
 	return nil
