@@ -110,7 +110,7 @@ func (a *app) proveMetrics(ctx context.Context, s *setup, quick bool) (proven bo
 	for _, u := range clickhouse.Access() {
 		users = append(users, embedded.User{Name: u.Name, Password: secrets[u.Name], Settings: u.Settings, Readonly: u.Readonly, Grants: u.Grants})
 	}
-	engine, err := embedded.Start(ctx, embedded.Options{Dir: dir, Version: version, NATS: embedded.NATSOptions{Disabled: true},
+	engine, err := embedded.Start(ctx, embedded.Options{Dir: dir, Version: layoutVersion, NATS: embedded.NATSOptions{Disabled: true},
 		ClickHouse: embedded.ClickHouseOptions{Users: users}, Log: a.log})
 	if err != nil {
 		return false, fmt.Errorf("the metrics cannot be proven, only read; shire check --quick leaves it at that: %w", err)
