@@ -21,10 +21,9 @@ type event struct{ name, id, data string }
 
 // stream reads a run's log as it is printed.
 type stream struct {
-	t      *testing.T
-	body   io.ReadCloser
-	lines  *bufio.Scanner
-	closed bool
+	t     *testing.T
+	body  io.ReadCloser
+	lines *bufio.Scanner
 }
 
 func (h *hall) follow(path string, headers ...string) *stream {
