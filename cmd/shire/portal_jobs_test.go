@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -273,5 +274,50 @@ func TestWrongQuestionsAboutJobs(t *testing.T) {
 		if j.State != "never" || len(j.Backfills) > 0 {
 			t.Errorf("something was done all the same: %+v", j)
 		}
+	}
+}
+
+// On a node that runs, an operator whom the command line let in runs a job on the portal; the command line and the warehouse
+// know the same run.
+func TestPortalJobsOfANode(t *testing.T) {
+	needEngine(t)
+	t.Parallel()
+	d := newJobsDesk(t)
+	d.write("drop/visits-1.csv", deskHeader)
+	var added struct{ Password string }
+	envelopeOf(t, d.shire("jobs", "operators", "add", "李梅", "--json").ok(t), &added)
+	up := start(t, "up", "-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data)
+	up.WaitFor("Shire serves")
+	h := &hall{t: t, url: served.FindStringSubmatch(up.Output())[1]}
+	h.operator.name, h.operator.password = "李梅", added.Password
+	h.signOut()
+	if a := h.do("POST", "/api/v1/jobs/pull/run", `{}`); a.Code != 401 {
+		t.Errorf("%d %s", a.Code, a.Body)
+	}
+	h.signIn()
+	h.eventually("the ledger is open", func() bool { return h.do("GET", "/api/v1/jobs", "").Code == 200 })
+	run := h.until(h.trigger("pull", `{}`).ID, (*portal.JobRun).Over)
+	if run.Outcome != portal.RunOK || run.Cause != "hand" {
+		t.Errorf("%+v", run)
+	}
+	var page portal.LogPage
+	if h.do("GET", "/api/v1/runs/"+url.PathEscape(run.ID)+"/log", "").into(t, 200, &page); page.Total == 0 {
+		t.Errorf("%+v", page)
+	}
+	if r := d.shire("jobs", "history", "pull").ok(t); !strings.Contains(r.Stdout, run.ID) {
+		t.Errorf("%v", r)
+	}
+	h.do("POST", "/api/v1/jobs/nightly/pause", `{"reason":"the department moves"}`).into(t, 204, nil)
+	if r := d.shire("jobs", "list", "nightly").ok(t); !strings.Contains(r.Stdout, "the department moves") {
+		t.Errorf("%v", r)
+	}
+	h.eventually("ops.runs has the run", func() bool {
+		return query(t, d.data, "SELECT count() FROM ops.runs WHERE outcome = 'ok' AND run_id = '"+run.ID+"'")[0][0] == float64(1)
+	})
+	if out := up.Output(); strings.Contains(out, h.operator.name) {
+		t.Errorf("the node says who operates: %s", out)
+	}
+	if stopped := up.Stop(); stopped.Code != exitOK {
+		t.Errorf("%v", stopped)
 	}
 }

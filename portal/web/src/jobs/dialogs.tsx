@@ -19,13 +19,29 @@ interface ConfirmProps {
 /** Asks before something is done. The dialog keeps the focus inside, gives it back, and closes with Escape. */
 export function Confirm({ title, confirm, busy, wrong, submit, close, children, format }: ConfirmProps) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const shown = useRef(false);
   useEffect(() => {
     const d = dialog.current;
+    const before = document.activeElement;
     if (d && !d.open) d.showModal();
-    return () => d?.close(); // gives the focus back
+    shown.current = true;
+    return () => {
+      shown.current = false; // the browser tells of the close later, when another may be open
+      d?.close();
+      if (before instanceof HTMLElement && (document.activeElement === document.body || d?.contains(document.activeElement))) before.focus();
+    };
   }, []);
   return (
-    <dialog ref={dialog} class="keys confirm" aria-labelledby="confirm-title" onClose={close}>
+    <dialog
+      ref={dialog}
+      class="keys confirm"
+      aria-labelledby="confirm-title"
+      onCancel={(e) => {
+        e.preventDefault(); // Escape: what is asked for goes, and the dialog with it
+        close();
+      }}
+      onClose={() => shown.current && close()}
+    >
       <form
         onSubmit={(e) => {
           e.preventDefault();

@@ -171,7 +171,7 @@ function NextTimes({ job, next, now, format }: { job: Job; next: Due[] | null; n
   return (
     <section class="panel coming" aria-labelledby="next-title">
       <div class="panel-head"><h2 id="next-title">{t("jobs.nextTimes")}</h2></div>
-      {job.paused && <p class="strip-problem">{t("jobs.pausedNext")}</p>}
+      {job.paused && next && next.length > 0 && <p class="strip-problem">{t("jobs.pausedNext")}</p>}
       {!next ? <Bones format={format} /> : next.length === 0 ? <p class="definition">{t("jobs.nextNone")}</p> : (
         <ol class={job.paused ? "passed" : ""}>
           {next.map((due) => (
