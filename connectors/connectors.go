@@ -65,6 +65,13 @@ type Resender interface {
 	Resend(ctx context.Context, dataset string, keys []string) error
 }
 
+// Keeper is a connector to which a message means more than its records.
+type Keeper interface {
+	// Keeps tells of a message, by the positions of its first and last change, that it has to stay on the bus although every
+	// record in it was said anew since.
+	Keeps(first, last change.Position) bool
+}
+
 // Settings is what a connector is made from.
 type Settings struct {
 	Source    county.Source

@@ -6,14 +6,17 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/shirecounty/shire/connectors"
 	_ "github.com/shirecounty/shire/connectors/file"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/metrics"
 	"github.com/shirecounty/shire/schemas/semantic"
 )
 
@@ -95,6 +98,36 @@ func keys(v any) (names []string) {
 		}
 	}
 	return names
+}
+
+// Every metric stands in the table, with its label and which way is better; and the example is a metric.
+func TestMetricsAreToldOf(t *testing.T) {
+	set, err := metrics.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, words := range map[string]map[string]string{
+		"metrics.md":       {"heading": "## The metrics", "up": "| up |", "down": "| down |"},
+		"metrics.zh-CN.md": {"heading": "## 有哪些指标", "up": "| 升 |", "down": "| 降 |"},
+	} {
+		text := read(t, file)
+		rows := strings.Split(part(t, text, words["heading"]), "\n")
+		for _, d := range set.All() {
+			at := slices.IndexFunc(rows, func(row string) bool { return strings.HasPrefix(row, "| `") && strings.Contains(row, "`"+d.Name+"`") })
+			if at < 0 || !strings.HasSuffix(rows[at], words[d.Better]) || !strings.Contains(rows[at], strings.TrimLeft(d.Label.Zh, "同跨部门")) {
+				t.Errorf("docs/%s: %s (%s, better %s) is not in the table", file, d.Name, d.Label.Zh, d.Better)
+			}
+		}
+		for _, name := range slices.Concat(metrics.States, metrics.CoverageStates, metrics.Warnings, []string{metrics.Simple, metrics.Ratio, metrics.Derived, metrics.Survival}) {
+			if !strings.Contains(text, "`"+name+"`") {
+				t.Errorf("docs/%s: %s is not mentioned", file, name)
+			}
+		}
+		example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(text)
+		if _, err := metrics.LoadFS(fstest.MapFS{"on_time_rate.yaml": {Data: []byte(example[1])}}); err != nil {
+			t.Errorf("docs/%s: %v", file, err)
+		}
+	}
 }
 
 // The worked example is a county that `shire check` accepts.

@@ -3,6 +3,7 @@ package docs_test
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"os"
 	"regexp"
 	"testing"
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-var statement = regexp.MustCompile("(?s)```sql\n(.*?)```")
+var sqlBlock = regexp.MustCompile("(?s)```sql\n(.*?)```")
 
 // What the analyst is told to ask is understood, with an analyst's rights, by a warehouse of this schema.
 func TestAnalystsStatements(t *testing.T) {
@@ -60,7 +61,7 @@ func TestAnalystsStatements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := clickhouse.LoadReference(ctx, w.Conn(), days, map[string]contract.Text{"forestry": {Zh: "林业局", En: "Forestry Bureau"}}); err != nil {
+	if err := clickhouse.LoadReference(ctx, w.Conn(), days, map[string]contract.Text{"forestry": {Zh: "林业局", En: "Forestry Bureau"}}, maps.Values(contract.Set{})); err != nil {
 		t.Fatal(err)
 	}
 	set, err := metrics.Load()
@@ -75,9 +76,9 @@ func TestAnalystsStatements(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer analyst.Close()
-	for _, file := range []string{"../README.md", "../README.zh-CN.md"} {
-		found := statement.FindAllStringSubmatch(read(t, file), -1)
-		if len(found) < 5 {
+	for _, file := range []string{"../README.md", "../README.zh-CN.md", "metrics.md", "metrics.zh-CN.md"} {
+		found := sqlBlock.FindAllStringSubmatch(read(t, file), -1)
+		if len(found) < 4 {
 			t.Errorf("%s holds %d statements", file, len(found))
 		}
 		for _, m := range found {
@@ -94,4 +95,5 @@ func TestAnalystsStatements(t *testing.T) {
 			rows.Close()
 		}
 	}
+	runJobStatements(t, address)
 }

@@ -33,3 +33,10 @@ func (c System) Sleep(ctx context.Context, t time.Time) error {
 		}
 	}
 }
+
+// Clock is the time of day, and a way to wait for it.
+type Clock interface {
+	Now() time.Time
+	// Sleep returns when the clock shows t or later, or with ctx's error when ctx ends before.
+	Sleep(ctx context.Context, t time.Time) error
+}

@@ -1,199 +1,104 @@
-// Package jobs decides when things run: sources that are read at set times.
+// Package jobs decides when things run, and sees to it that each does: once, whichever processes come and go.
 //
-// A job runs in one process and not twice at once. Times that pass while it runs, or while no process is up, are
-// skipped and not made up for: a read to the source's end brings whatever the skipped ones would have brought. Every
-// run is reported when it begins and when it ends. Between deciding that a time has come and the work stands only
-// [Runner.Record], so whoever keeps the reports may refuse the first one with [ErrTaken]: the place for a lease between
-// processes. Where a job starts to count from is [Job.After]: the place for making up for what was missed.
+// A [Job] is a definition of county.yaml that is ready to run. What is known of it stands in one entry of the ledger, its
+// [State]: up to when its due times are decided, which runs wait or go on and in which process, and which ends are still to
+// be told. Every step is a function from a state to the next one (plan.go, after.go, backfill.go), written down by
+// compare-and-set. So any number of processes may do the same at once: one of them is first, the others see that it was.
+//
+// What holds:
+//   - A due time is decided once: the cursor passes it in the same write that makes its run.
+//   - A run is started by the process whose write says so, and by no other: each attempt of a run starts once.
+//   - A process that is silent for longer than its lease has died: its runs are tried again, as new attempts. A process that
+//     cannot reach the ledger for so long gives its runs up by itself.
+//   - The end of an attempt counts only while the entry still says that this attempt runs in this process. One whose run was
+//     taken away cannot write over the newer attempt.
+//   - An end stays in the entry until it is reported to the history and to the jobs that come after: both may be told
+//     twice, and take it once.
+//
+// The [Scheduler] does the steps and the work; the [Desk] is for people and works from any process.
 package jobs
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"log/slog"
-	"runtime"
-	"runtime/debug"
-	"sync"
+	"io"
 	"time"
+
+	"github.com/shirecounty/shire/schemas/county"
 )
 
-// Schedule says when a job runs.
-type Schedule interface {
-	// Next is the first time after t; zero when there is none.
-	Next(t time.Time) time.Time
-}
-
-// Clock is the time of day, and a way to wait for it.
-type Clock interface {
-	Now() time.Time
-	// Sleep returns when the clock shows t or later, or with ctx's error when ctx ends before.
-	Sleep(ctx context.Context, t time.Time) error
-}
-
-// Job is one thing that runs at set times.
+// Job is a definition that is ready to run.
 type Job struct {
-	Name     string // what is done
-	Source   string // the source it is done to
-	Schedule Schedule
-	After    time.Time // times up to here are past; zero: up to the start of the runner
+	*county.Job
+	Source string // the source it works on; empty when none
+	Worker Worker // nil where nothing is run, such as for a Desk
+
+	times *Times   // when it is due by itself; nil when it is not
+	root  *Times   // when the jobs that it comes after are due; its own times otherwise
+	then  []string // jobs that come after it
 }
 
-// Outcomes of a run.
-const (
-	Running   = "running"
-	OK        = "ok"
-	Failed    = "failed"
-	Cancelled = "cancelled" // the process was stopped meanwhile; the next run goes on where it was
-)
+// WorkerFunc is a function as a [Worker].
+type WorkerFunc func(ctx context.Context, t Task, output io.Writer) (Result, error)
 
-// Run is a report on one run of a job.
-type Run struct {
-	ID       string // source@the time it was due, RFC 3339: the same whoever runs it
-	Job      string
-	Source   string
-	Started  time.Time
-	Finished time.Time // zero while it runs
-	Outcome  string
-	Changes  uint64 // changes that were read
-	Message  string // what a person should know of it
-	Event    uint64 // counts the reports on this run, from 0
+// Do calls the function.
+func (f WorkerFunc) Do(ctx context.Context, t Task, output io.Writer) (Result, error) {
+	return f(ctx, t, output)
 }
 
-// ErrTaken is Record's answer to the first report of a run that somebody else has taken.
-var ErrTaken = errors.New("another process runs it")
+// Set is the jobs of a county by their names.
+type Set map[string]*Job
 
-// Runner runs jobs at their times.
-type Runner struct {
-	Clock  Clock
-	Jobs   []Job
-	Do     func(ctx context.Context, source string) (changes uint64, err error)
-	Record func(ctx context.Context, r Run) error // called from several goroutines; a report with a higher Event replaces the run's others
-	Log    *slog.Logger
-}
-
-// Run runs the jobs until ctx ends and every run has been reported. A job that fails, or panics, runs again at its
-// next time.
-func (r *Runner) Run(ctx context.Context) {
-	var running sync.WaitGroup
-	for _, j := range r.Jobs {
-		running.Go(func() { r.follow(ctx, j) })
-	}
-	running.Wait()
-}
-
-// follow runs one job at its times: one goroutine for a job, so that no two of its runs overlap.
-func (r *Runner) follow(ctx context.Context, j Job) {
-	var reports sync.WaitGroup
-	defer reports.Wait()
-	past := j.After
-	if past.IsZero() {
-		past = r.Clock.Now()
-	}
-	for {
-		due := j.Schedule.Next(past)
-		if due.IsZero() || r.Clock.Sleep(ctx, due) != nil {
-			return
+// NewSet readies definitions that county.Load has proven. work makes the worker of a job and tells the source that it works
+// on; it may be nil where nothing is run.
+func NewSet(definitions []county.Job, c Calendar, work func(*county.Job) (w Worker, source string, err error)) (Set, error) {
+	set := Set{}
+	for i := range definitions {
+		d := &definitions[i]
+		j := &Job{Job: d, times: NewTimes(d, c)}
+		if work != nil {
+			var err error
+			if j.Worker, j.Source, err = work(d); err != nil {
+				return nil, err
+			}
 		}
-		if ended := r.run(ctx, j, due); ended != nil {
-			reports.Go(func() { r.reportEnd(ctx, *ended) })
-		}
-		if ctx.Err() != nil {
-			return
-		}
-		// A clock that was set back must not bring the same time again.
-		past = due
-		if now := r.Clock.Now(); now.After(past) {
-			past = now
-		}
-		if n := passed(j.Schedule, due, past); n > 0 {
-			r.Log.Warn("times of a job passed while it ran and are skipped", "job", j.Name, "source", j.Source, "skipped", n)
-		}
+		set[d.Name] = j
 	}
+	for _, j := range set {
+		for _, name := range j.After {
+			before, ok := set[name]
+			if !ok {
+				return nil, fmt.Errorf("job %s comes after %s, which is no job", j.Name, name)
+			}
+			before.then = append(before.then, j.Name)
+		}
+		j.root = set.rootOf(j, 0)
+	}
+	return set, nil
 }
 
-// manyPassed bounds the counting: a process may sleep for a year.
-const manyPassed = 1000
-
-// passed counts the times after due, up to now.
-func passed(s Schedule, due, now time.Time) (n int) {
-	for next := s.Next(due); n < manyPassed && !next.IsZero() && !next.After(now); next = s.Next(next) {
-		n++
+func (s Set) rootOf(j *Job, depth int) *Times {
+	if len(j.After) == 0 || depth > len(s) {
+		return j.times
 	}
-	return n
+	return s.rootOf(s[j.After[0]], depth+1)
 }
 
-// Who keeps the reports may be away, and a source is read all the same. A run does not wait long until its beginning is
-// known; its end is told beside the runs that follow, as long as the process lives and a moment longer.
-const (
-	beginWithin = 5 * time.Second
-	endWithin   = time.Second
-)
+// Times are when the job is due, by itself or after others; nil when it runs by hand only.
+func (j *Job) DueTimes() *Times { return j.root }
 
-// run does the work of one time, and gives the report of its end; nil when somebody else does the work.
-func (r *Runner) run(ctx context.Context, j Job, due time.Time) *Run {
-	report := Run{ID: j.Source + "@" + due.Format(time.RFC3339), Job: j.Name, Source: j.Source, Started: r.Clock.Now(), Outcome: Running}
-	begin, cancel := context.WithTimeout(ctx, beginWithin)
-	err := r.Record(begin, report)
-	cancel()
-	if errors.Is(err, ErrTaken) {
-		return nil
-	}
-	if err != nil {
-		r.Log.Warn("the beginning of a run could not be reported; it runs all the same", "run", report.ID, "error", err)
-	}
-	report.Changes, err = r.do(ctx, j.Source)
-	report.Event++
-	report.Finished = r.Clock.Now()
-	switch {
-	case err == nil:
-		report.Outcome = OK
-	case ctx.Err() != nil:
-		report.Outcome, report.Message = Cancelled, "the process was stopped; the next run goes on where this one was"
-	default:
-		report.Outcome, report.Message = Failed, err.Error()
-		r.Log.Error("a job failed and runs again at its next time", "run", report.ID, "error", err)
-	}
-	return &report
+// RunID is the name of the run of a job for a time: the same whoever runs it, and for each of its attempts.
+func (j *Job) RunID(due time.Time) string {
+	return j.Name + "@" + due.In(j.Zone).Format(time.RFC3339Nano)
 }
 
-func (r *Runner) reportEnd(ctx context.Context, report Run) {
-	ctx, stop := outlive(ctx, endWithin)
-	defer stop()
-	if err := r.Record(ctx, report); err != nil {
-		r.Log.Error("the end of a run could not be reported", "run", report.ID, "outcome", report.Outcome, "error", err)
+// interval is what a run that is due is about: from the due time before up to this one.
+func (j *Job) interval(due time.Time) (from, to time.Time) {
+	if j.root == nil {
+		return due, due
 	}
-}
-
-// do keeps a panic of one source from ending the process, and with it all the others.
-func (r *Runner) do(ctx context.Context, source string) (changes uint64, err error) {
-	defer func() {
-		p := recover()
-		if p == nil {
-			return
-		}
-		// I7: a panic's own text may hold a value of a record; only the runtime's is known not to.
-		what := fmt.Sprintf("%T", p)
-		if e, ok := p.(runtime.Error); ok {
-			what = e.Error()
-		}
-		err = fmt.Errorf("reading the source stopped with a defect of the program (%s); the log shows where", what)
-		r.Log.Error("a job panicked", "source", source, "panic", what, "stack", string(debug.Stack()))
-	}()
-	return r.Do(ctx, source)
-}
-
-// outlive is a context that ends a little later than ctx.
-func outlive(ctx context.Context, by time.Duration) (context.Context, context.CancelFunc) {
-	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, func() {
-		grace, done := context.WithTimeout(longer, by)
-		defer done()
-		<-grace.Done()
-		cancel()
-	})
-	return longer, func() {
-		stop()
-		cancel()
+	if from = j.root.Prev(due); from.IsZero() {
+		return due, due
 	}
+	return from, due
 }

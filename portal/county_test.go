@@ -82,6 +82,15 @@ func (f *fakeFigures) Interventions(context.Context) ([]metrics.Intervention, er
 	}, f.err
 }
 
+func (f *fakeFigures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error) {
+	return metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 7,
+		ListedVariants: []metrics.ProcessVariant{{Trace: []string{"受理", "审核", "办结"}, Cases: 7, Share: 1}},
+		Follows:        []metrics.ProcessTransition{}, Rework: []metrics.ProcessRework{}, Activities: []metrics.ProcessActivity{}}, f.err
+}
+
+// monthIndex counts months.
+func monthIndex(m metrics.Month) int { return m.Year*12 + m.Month - 1 }
+
 // started is closed when Metric is first called.
 func (f *fakeFigures) started() chan struct{} {
 	f.began.Do(func() { f.begun = make(chan struct{}) })

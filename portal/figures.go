@@ -9,15 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
 
 	"github.com/shirecounty/shire/schemas/metrics"
 )
-
-// mostMonths is how long a period may be: ten years.
-const mostMonths = 120
 
 func (p *Portal) metricParameters() []parameter {
 	var dimensions []string
@@ -34,6 +32,9 @@ func (p *Portal) metricParameters() []parameter {
 		{Name: "by", In: "query", Enum: append([]string{"month"}, dimensions...), Description: "One row for each value of this; one row for the whole when absent"},
 		{Name: "from", In: "query", Pattern: monthPattern, Description: "First month; two months before the last one when absent"},
 		{Name: "to", In: "query", Pattern: monthPattern, Description: "Last month; the last complete month of the data when absent"},
+		{Name: "compare", In: "query", Enum: metrics.Comparisons, Description: "The figures of an earlier period beside, with the difference, which says nothing of chance: as many months right before, or the same months of the year before. With known: the figures of now beside what was known then, and what has changed since"},
+		{Name: "known", In: "query", Pattern: knownPattern, Description: "What was known at the end of this day, or at this time; what is known now when absent"},
+		{Name: "quantile", In: "query", Pattern: quantilePattern, Description: "Of a metric of the kind survival: which quantile value is; the median when absent"},
 		{Name: "format", In: "query", Enum: []string{"json", "csv"}, Description: "Goes before the Accept header"},
 	}
 	for _, name := range dimensions {
@@ -65,9 +66,9 @@ func (p *Portal) metric(w http.ResponseWriter, r *http.Request) {
 	result, err := cached(r.Context(), p.figures, key(q), func(ctx context.Context) (metrics.Result, error) {
 		return p.o.Figures.Metric(ctx, q)
 	})
-	if input := (*metrics.InputError)(nil); errors.As(err, &input) && known.Refuse != nil {
+	if input := (*metrics.InputError)(nil); errors.As(err, &input) && known.Because() != "" {
 		// The definition's words, not the error's: they are known to hold nothing that the caller wrote (I7).
-		problem(http.StatusUnprocessableEntity, codeRefused, d.Name+" cannot be told: "+known.Refuse.Because+".").write(w)
+		problem(http.StatusUnprocessableEntity, codeRefused, d.Name+" cannot be told: "+known.Because()+".").write(w)
 		return
 	}
 	if err != nil {
@@ -86,7 +87,7 @@ func (p *Portal) metric(w http.ResponseWriter, r *http.Request) {
 	}
 	fileName := strings.Trim(result.Metric+"_"+result.By, "_") + "_" + result.From + "_" + result.To + ".csv"
 	w.Header().Set("Content-Disposition", `attachment; filename="`+fileName+`"`)
-	send(w, r, "text/csv; charset=utf-8", resultCSV(d, result, labels))
+	send(w, r, "text/csv; charset=utf-8", resultCSV(known, result, labels))
 }
 
 // query checks what the caller asked. The error is a *Problem where the caller is to blame. No message repeats a value
@@ -100,9 +101,9 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 		value := list[0]
 		switch {
 		case name == "from" || name == "to":
-			m, err := metrics.ParseMonth(value)
-			if err != nil || m.Year < 1900 || m.Year > 2200 {
-				return q, "", badParameter(fmt.Sprintf("The parameter %s is no month; write it as 2026-07.", name))
+			m, err := monthOf(name, value)
+			if err != nil {
+				return q, "", err
 			}
 			if name == "from" {
 				q.From = m
@@ -116,6 +117,21 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 				return q, "", answer
 			}
 			q.By = value
+		case name == "compare":
+			if !slices.Contains(metrics.Comparisons, value) {
+				return q, "", badParameter("The parameter compare may be previous, year or known.")
+			}
+			q.Compare = value
+		case name == "known":
+			if q.Known, err = metrics.ParseKnown(value, p.zone); err != nil {
+				return q, "", badParameter("The parameter known is a day such as 2026-11-01, which means its end, or a time such as 2026-11-01T08:00:00+08:00.")
+			}
+		case name == "quantile":
+			share, err := strconv.ParseFloat(value, 64)
+			if err != nil || !quantile.MatchString(value) || share <= 0 || d.Kind != metrics.Survival {
+				return q, "", badParameter("The parameter quantile is a share such as 0.75, above 0 and below 1, of a metric of the kind survival.")
+			}
+			q.Quantile = share
 		case name == "format":
 			if value != "json" && value != "csv" {
 				return q, "", badParameter("The parameter format may be json or csv.")
@@ -127,10 +143,13 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 			}
 			q.Filters[name] = value
 		default:
-			answer := badParameter(fmt.Sprintf("A parameter is not known here; the metric %s takes by, from, to, format, %s.", d.Name, strings.Join(d.Dimensions, ", ")))
-			answer.Names = nearest(name, append([]string{"by", "from", "to", "format"}, d.Dimensions...))
+			answer := badParameter(fmt.Sprintf("A parameter is not known here; the metric %s takes by, from, to, compare, known, quantile, format, %s.", d.Name, strings.Join(d.Dimensions, ", ")))
+			answer.Names = nearest(name, append([]string{"by", "from", "to", "compare", "known", "quantile", "format"}, d.Dimensions...))
 			return q, "", answer
 		}
+	}
+	if q.Compare == metrics.CompareKnown && q.Known.IsZero() {
+		return q, "", badParameter("With compare=known the parameter known has to say of when, such as 2026-11-01.")
 	}
 	if err := p.completePeriod(ctx, &q); err != nil {
 		return q, "", err
@@ -138,31 +157,28 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 	return q, format, nil
 }
 
+// completePeriod fills in the months that were not given. The error is a *Problem where the caller is to blame.
 func (p *Portal) completePeriod(ctx context.Context, q *metrics.Query) error {
-	none := metrics.Month{}
-	if q.To == none {
-		extent, err := p.extent(ctx)
-		if err != nil {
-			return err
-		}
-		if extent.Empty {
-			return badParameter("Nothing is loaded yet, so there is no last month; give from and to, or load the sources with shire load.")
-		}
-		q.To = extent.Last
+	complete, err := q.Complete(func() (metrics.Extent, error) { return p.extent(ctx) })
+	if input := (*metrics.InputError)(nil); errors.As(err, &input) {
+		return badParameter(input.Error() + ".") // its words hold nothing of the caller's (I7)
 	}
-	if q.From == none {
-		q.From = q.To.Add(-2)
-	}
-	switch months := monthIndex(q.To) - monthIndex(q.From) + 1; {
-	case months < 1:
-		return badParameter("The period ends before it starts: from is later than to.")
-	case months > mostMonths:
-		return badParameter(fmt.Sprintf("The period has %d months; at most %d can be asked for at once.", months, mostMonths))
-	}
-	return nil
+	*q = complete
+	return err
 }
 
-var code = regexp.MustCompile(codePattern)
+func monthOf(name, value string) (metrics.Month, error) {
+	m, err := metrics.ParseMonth(value)
+	if err != nil || m.Year < 1900 || m.Year > 2200 {
+		return m, badParameter(fmt.Sprintf("The parameter %s is no month; write it as 2026-07.", name))
+	}
+	return m, nil
+}
+
+var (
+	code     = regexp.MustCompile(codePattern)
+	quantile = regexp.MustCompile(quantilePattern)
+)
 
 // checkFilter keeps what is no code of the county's out of queries, caches and logs (I7).
 func (p *Portal) checkFilter(ctx context.Context, dimension, value string) error {
@@ -188,11 +204,12 @@ func (p *Portal) checkFilter(ctx context.Context, dimension, value string) error
 
 // key of a query in the cache: the same for the same question.
 func key(q metrics.Query) string {
-	parts := []string{"metric", q.Metric, q.By, q.From.String(), q.To.String()}
+	parts := []string{"metric", q.Metric, q.By, q.From.String(), q.To.String(), q.Compare, q.Known.String(), strconv.FormatFloat(q.Quantile, 'g', -1, 64)}
+	fixed := len(parts)
 	for name := range q.Filters {
 		parts = append(parts, name+"="+q.Filters[name])
 	}
-	sort.Strings(parts[5:])
+	sort.Strings(parts[fixed:])
 	return strings.Join(parts, "\x00")
 }
 
@@ -211,6 +228,3 @@ func nearest(name string, names []string) []string {
 	sort.SliceStable(near, func(i, j int) bool { return distance(near[i]) < distance(near[j]) })
 	return near[:min(len(near), 3)]
 }
-
-// monthIndex counts months, so that the length of a period can be told.
-func monthIndex(m metrics.Month) int { return m.Year*12 + m.Month - 1 }

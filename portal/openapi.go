@@ -27,8 +27,14 @@ func (p *Portal) OpenAPI() map[string]any {
 		operations[strings.ToLower(r.method())] = r.operation(schemas)
 	}
 	components := map[string]any{"schemas": schemas}
-	if p.o.Review != nil {
-		components["securitySchemes"] = map[string]any{reviewCookie: map[string]any{"type": "apiKey", "in": "cookie", "name": reviewCookie}}
+	schemes := map[string]any{}
+	for _, r := range p.routes {
+		if r.Door != "" {
+			schemes[r.Door] = map[string]any{"type": "apiKey", "in": "cookie", "name": r.Door}
+		}
+	}
+	if len(schemes) > 0 {
+		components["securitySchemes"] = schemes
 	}
 	return map[string]any{
 		"openapi": "3.1.0",
@@ -94,8 +100,8 @@ func (r route) operation(schemas map[string]any) map[string]any {
 		}
 		operation["requestBody"] = map[string]any{"required": true, "content": content}
 	}
-	if r.Reviewers {
-		operation["security"] = []any{map[string]any{reviewCookie: []any{}}}
+	if r.Door != "" {
+		operation["security"] = []any{map[string]any{r.Door: []any{}}}
 	}
 	return operation
 }
@@ -129,19 +135,20 @@ func schemaOf(v any, schemas map[string]any) map[string]any {
 	for name, schema := range document.Defs {
 		schemas[name] = schema
 	}
-	allowNull(t, schemas)
+	allowNull(t, schemas, map[reflect.Type]bool{})
 	return map[string]any{"$ref": "#/components/schemas/" + t.Name()}
 }
 
 // allowNull adds null to the properties that are pointers and always present: a suppressed figure is null, not absent.
-func allowNull(t reflect.Type, schemas map[string]any) {
+func allowNull(t reflect.Type, schemas map[string]any, done map[reflect.Type]bool) {
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
 	schema, ok := schemas[t.Name()].(map[string]any)
-	if t.Kind() != reflect.Struct || !ok {
+	if t.Kind() != reflect.Struct || !ok || done[t] {
 		return
 	}
+	done[t] = true // a row holds the row that it is compared with
 	properties, _ := schema["properties"].(map[string]any)
 	for i := range t.NumField() {
 		field := t.Field(i)
@@ -153,6 +160,6 @@ func allowNull(t reflect.Type, schemas map[string]any) {
 		if kind, plain := property["type"].(string); plain && field.Type.Kind() == reflect.Pointer && options == "" {
 			property["type"] = []any{kind, "null"}
 		}
-		allowNull(field.Type, schemas)
+		allowNull(field.Type, schemas, done)
 	}
 }

@@ -6,6 +6,7 @@
 //   - I7: no identity number, name, phone or address in a URL, log line, metric label or error message. Filter values
 //     are codes of dimensions, are checked against what the county has, and are never repeated in a message.
 //   - I9: every figure names its metric's version and the moment at which open cases were censored.
+//   - Whatever makes a job do something, and what jobs print, is for operators who have signed in.
 //   - I8: personal records are shown in the review of identities alone, to reviewers who have signed in, and not before the
 //     access log has taken who looked at whom.
 //   - I10: the cache of figures and the number of figures computed at a time are bounded.
@@ -46,6 +47,7 @@ type Figures interface {
 	Metric(ctx context.Context, q metrics.Query) (metrics.Result, error)
 	Labels(ctx context.Context) (departments, items []metrics.Label, err error)
 	Interventions(ctx context.Context) ([]metrics.Intervention, error)
+	Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error)
 }
 
 // Flow tells how the data gets in.
@@ -70,9 +72,12 @@ type Options struct {
 
 	// The review of identities. Without Review there is none; with it, Reviewers and Accesses are required.
 	Review    review.Desk
-	Reviewers Reviewers
+	Reviewers Accounts
 	Accesses  Accesses
 	Models    func(about string) *identity.Model // whose words the review shows; nil, or nil for an about: names as they are
+
+	// Jobs shows how jobs stand, and lets operators do something about them; nil: no jobs are shown.
+	Jobs *JobsOptions
 
 	// Push takes what departments send by themselves; nil: nothing is taken.
 	Push http.Handler
@@ -85,16 +90,20 @@ const DefaultListen = "127.0.0.1:8080"
 
 // Portal is the HTTP server of a county node.
 type Portal struct {
-	o        Options
-	log      *slog.Logger
-	zone     *time.Location
-	names    []string // of the metrics, in order
-	figures  *figureCache
-	measures *measures
-	sessions *sessions // of reviewers
-	tries    *tries    // to sign in
-	routes   []route
-	handler  http.Handler
+	o         Options
+	log       *slog.Logger
+	zone      *time.Location
+	names     []string // of the metrics, in order
+	figures   *figureCache
+	measures  *measures
+	reviewers *door // nil without the review
+	operators *door // nil without jobs
+	jobs      *jobsDesk
+	routes    []route
+	handler   http.Handler
+
+	serving     context.Context // ends when the portal is to stop: for answers that would go on
+	stopServing context.CancelFunc
 
 	mu       sync.Mutex // guards listener
 	listener net.Listener
@@ -128,10 +137,21 @@ func New(o Options) (*Portal, error) {
 	if o.Review != nil && (o.Reviewers == nil || o.Accesses == nil) {
 		return nil, errors.New("portal.Options.Review: the review shows personal data; Reviewers and Accesses are required with it")
 	}
+	if j := o.Jobs; j != nil && (j.Jobs == nil || j.Runs == nil || j.Orders == nil || j.Backfills == nil || j.Operators == nil) {
+		return nil, errors.New("portal.Options.Jobs: all of its parts are required")
+	}
 	if o.now == nil {
 		o.now = time.Now
 	}
-	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation), sessions: newSessions(o.now), tries: newTries(o.now)}
+	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation)}
+	if o.Review != nil {
+		p.reviewers = p.reviewDoor()
+	}
+	p.serving, p.stopServing = context.WithCancel(context.Background())
+	if o.Jobs != nil {
+		p.operators = p.operatorsDoor()
+		p.jobs = newJobsDesk(p, p.operators)
+	}
 	p.names = o.Definitions.Names()
 	if p.measures, err = newMeasures(o.Registry); err != nil {
 		return nil, err
@@ -154,6 +174,12 @@ func New(o Options) (*Portal, error) {
 		handle("/review", onlyReading(pages.index))
 	} else {
 		handle("/api/v1/review/", noReview)
+	}
+	if o.Jobs != nil {
+		handle("/jobs", onlyReading(pages.index))
+	} else {
+		handle("/api/v1/jobs", noJobs)
+		handle("/api/v1/jobs/", noJobs)
 	}
 	handle("/", onlyReading(pages.ServeHTTP))
 	p.handler = p.guard(mux, isLoopback(host))

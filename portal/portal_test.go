@@ -213,7 +213,7 @@ func TestCSVRunsNoFormula(t *testing.T) {
 	value := -0.5
 	labels := Labels{Items: []metrics.Label{{Key: "=1+1", Zh: "@SUM(A1)", En: `=HYPERLINK("http://x","y")`}, {Key: "＝cmd", Zh: " +1", En: "plain, with \"quotes\""}}}
 	result := metrics.Result{Metric: "m", By: "item", Rows: []metrics.Row{{Key: "=1+1", Value: &value}, {Key: "＝cmd"}, {Key: "-x"}, {Key: "\t=1"}, {Key: "a=b"}}}
-	table, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(resultCSV(Definition{}, result, labels), []byte("\ufeff")))).ReadAll()
+	table, err := csv.NewReader(bytes.NewReader(bytes.TrimPrefix(resultCSV(&metrics.Definition{}, result, labels), []byte("\ufeff")))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -465,5 +465,49 @@ func TestNewRefuses(t *testing.T) {
 		if _, err := New(o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+func TestComparisonAndQuantile(t *testing.T) {
+	const base = "/api/v1/metrics/citizen_time"
+	w := newWorld(t)
+	for _, target := range []string{base + "?compare=previous", base + "?compare=year&by=month", base + "?quantile=0.75"} {
+		if r := w.get(target); r.Code != 200 {
+			t.Errorf("%s: %d %s", target, r.Code, r.Body)
+		}
+	}
+	if asked := w.figures.asked.Load(); asked != 3 {
+		t.Errorf("three different questions were asked %d times", asked)
+	}
+	for target, name := range map[string]string{
+		base + "?compare=last": "", base + "?quantile=1.5": "", base + "?quantile=1e-1": "", base + "?quantile=0.0": "",
+		"/api/v1/metrics/repeat_rate?quantile=0.5": "", base + "?quantil=0.5": "quantile",
+	} {
+		p := decode[Problem](t, w.get(target))
+		if p.Status != 400 || name != "" && !slices.Contains(p.Names, name) {
+			t.Errorf("%s: %+v", target, p)
+		}
+	}
+}
+
+func TestProcess(t *testing.T) {
+	w := newWorld(t)
+	r := w.get("/api/v1/process?item=11MZ00101&from=2026-07&to=2026-09&limit=20")
+	if p := decode[metrics.Process](t, r); r.Code != 200 || p.Item != "11MZ00101" || p.Cases != 7 || p.From != "2026-07" || len(p.ListedVariants) != 1 || p.Follows == nil {
+		t.Errorf("%d %+v", r.Code, p)
+	}
+	for target, name := range map[string]string{
+		"?item=nowhere": "", "?from=2026-09&to=2026-07": "", "?limit=0": "", "?limit=1001": "", "?limit=x": "", "?itm=11MZ00101": "item", "?item=": "",
+		"?from=532999199003072316": "", "?532999199003072316=1": "",
+	} {
+		r := w.get("/api/v1/process" + target)
+		p := decode[Problem](t, r)
+		if p.Status != 400 || name != "" && !slices.Contains(p.Names, name) || strings.Contains(r.Body.String(), "532999199003072316") {
+			t.Errorf("%s: %+v", target, p)
+		}
+	}
+	w.figures.err = errors.New("away")
+	if r := newWorld(t, func(o *Options) { o.Figures = w.figures }).get("/api/v1/process?from=2026-07&to=2026-09"); r.Code != 503 {
+		t.Errorf("%d %s", r.Code, r.Body)
 	}
 }

@@ -13,8 +13,8 @@ type Problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
 	// DetailZh is Detail in Chinese, for what a person at a screen has to act on.
-	DetailZh string   `json:"detail_zh,omitempty" jsonschema:"description=The sentence in Chinese; of the review of identities"`
-	Code     string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal,enum=review_off,enum=signed_out,enum=wrong_password,enum=too_many_tries,enum=foreign_request,enum=unknown_pair,enum=contradiction,enum=not_recorded,enum=uncertain,enum=malformed_event,enum=wrong_signature,enum=unknown_source,enum=too_large,enum=unknown_media_type,enum=unusable_event,enum=too_many_requests"`
+	DetailZh string   `json:"detail_zh,omitempty" jsonschema:"description=The sentence in Chinese; of the review of identities and of jobs"`
+	Code     string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal,enum=review_off,enum=signed_out,enum=wrong_password,enum=too_many_tries,enum=foreign_request,enum=unknown_pair,enum=contradiction,enum=not_recorded,enum=uncertain,enum=jobs_off,enum=unknown_job,enum=refused_order,enum=malformed_event,enum=wrong_signature,enum=unknown_source,enum=too_large,enum=unknown_media_type,enum=unusable_event,enum=too_many_requests"`
 	Names    []string `json:"names,omitempty" jsonschema:"description=Names that exist and that may have been meant; the nearest first"`
 	Errors   []string `json:"errors,omitempty" jsonschema:"description=Each reason; one sentence each"`
 }
@@ -40,7 +40,13 @@ const (
 	codeUnknownPair   = "unknown_pair"
 	codeContradiction = "contradiction"
 	codeNotRecorded   = "not_recorded" // the access log does not take the access, so nothing is shown
-	codeUncertain     = "uncertain"    // whether a verdict holds
+	codeUncertain     = "uncertain"    // whether a verdict or an order holds
+
+	// Of jobs.
+	codeJobsOff         = "jobs_off"
+	codeUnknownJob      = "unknown_job"
+	codeRefusedOrder    = "refused_order" // it cannot be done as the job stands
+	codeTooManyRequests = "too_many_requests"
 )
 
 func problem(status int, code, detail string) *Problem {

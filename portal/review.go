@@ -14,18 +14,9 @@ import (
 )
 
 // The review of identities is the one place where the portal shows personal data in the clear. It is closed to everybody
-// but named reviewers (session.go), changes nothing that another site asks for (review_guard.go), keeps nothing in
+// but named reviewers (door.go), changes nothing that another site asks for (review_guard.go), keeps nothing in
 // caches, and shows nothing that has not been written down first (I8). Its addresses and logs hold ids of records, which
 // are pseudonyms, and nothing else of what it shows (I7).
-
-// Reviewers are the people who may review identities.
-type Reviewers interface {
-	// Check tells whether the password is the reviewer's. It takes as long for a name that nobody has.
-	Check(name, password string) (bool, error)
-	// Since is when a reviewer was added; the zero time when there is none of that name, or not any more. A session
-	// lasts while this stays as it was.
-	Since(name string) (time.Time, error)
-}
 
 // Accesses is the log of who looked at whose records.
 type Accesses interface {
@@ -68,6 +59,10 @@ type Wording struct {
 }
 
 const (
+	reviewHeader = "X-Shire-Review"
+	reviewCookie = "shire_review"
+	reviewPath   = "/api/v1/review"
+
 	reviewCaller  = "portal/review"
 	reviewPurpose = "identity review"
 
@@ -76,7 +71,18 @@ const (
 
 var abouts = []string{"person", "organisation"}
 
+// reviewDoor is where reviewers sign in.
+func (p *Portal) reviewDoor() *door {
+	return p.door(door{
+		to: "the review", accounts: p.o.Reviewers, cookie: reviewCookie, path: reviewPath, header: reviewHeader,
+		closed: sentence{"Sign in first: the review is open to named reviewers alone.", "请先登录：身份核对只对具名的核对员开放。"},
+		unknown: sentence{"It cannot be told who may review: the file of reviewers cannot be read. The log of the node says why.",
+			"读不到核对员名单，无法确认身份。节点日志中有原因。"},
+	})
+}
+
 func (p *Portal) reviewTable() []route {
+	d := p.reviewers
 	about := parameter{Name: "about", In: "query", Enum: abouts, Description: "Whose records; person when left out"}
 	inPath := parameter{Name: "about", In: "path", Enum: abouts, Description: "Whose records"}
 	a := parameter{Name: "a", In: "path", Pattern: uuidPattern, Description: "One record"}
@@ -85,38 +91,38 @@ func (p *Portal) reviewTable() []route {
 	return []route{
 		{
 			Path: "/api/v1/review/session", ID: "reviewer", Summary: "Who has signed in",
-			Result: Session{}, Problems: []int{401, 503}, Reviewers: true, handle: p.signedIn(passive, p.session),
+			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.session),
 		},
 		{
 			Method: http.MethodPost, Path: "/api/v1/review/session", ID: "signIn", Summary: "Sign in as a reviewer; the session comes as a cookie",
-			Parameters: []parameter{mark}, Body: Credentials{}, Result: Session{}, Problems: []int{400, 401, 403, 415, 429, 503}, handle: fromOwnPage(p.signIn),
+			Parameters: []parameter{mark}, Body: Credentials{}, Result: Session{}, Problems: []int{400, 401, 403, 415, 429, 503}, handle: d.fromOwnPage(d.signIn),
 		},
 		{
 			Method: http.MethodDelete, Path: "/api/v1/review/session", ID: "signOut", Summary: "Signed out",
-			Parameters: []parameter{mark}, NoContent: true, Problems: []int{403}, handle: fromOwnPage(p.signOut),
+			Parameters: []parameter{mark}, NoContent: true, Problems: []int{403}, handle: d.fromOwnPage(d.signOut),
 		},
 		{
 			Path: "/api/v1/review/queue", ID: "reviewQueue", Summary: "Pairs of records that wait for a person; no personal data",
 			Parameters: []parameter{about, {Name: "limit", In: "query", Pattern: `^[0-9]{1,3}$`, Description: "At most this many, 1 to 200; 50 when left out"}},
-			Result:     Queue{}, Problems: []int{400, 401, 503}, Reviewers: true, handle: p.signedIn(passive, p.reviewQueue),
+			Result:     Queue{}, Problems: []int{400, 401, 503}, Door: d.cookie, handle: d.signedIn(passive, p.reviewQueue),
 		},
 		{
 			Path: "/api/v1/review/model", ID: "reviewModel", Summary: "How the model's comparisons and doubts are called, and its thresholds",
-			Parameters: []parameter{about}, Result: Wording{}, Problems: []int{400, 401, 503}, Reviewers: true, handle: p.signedIn(passive, p.reviewModel),
+			Parameters: []parameter{about}, Result: Wording{}, Problems: []int{400, 401, 503}, Door: d.cookie, handle: d.signedIn(passive, p.reviewModel),
 		},
 		{
 			Path: "/api/v1/review/cases/{a}/{b}", ID: "reviewCase", Summary: "Two records side by side, with the evidence; each look is written to the access log",
-			Parameters: []parameter{a, b, about}, Result: review.Case{}, Problems: []int{400, 401, 404, 503}, Reviewers: true, handle: p.signedIn(active, p.reviewCase),
+			Parameters: []parameter{a, b, about}, Result: review.Case{}, Problems: []int{400, 401, 404, 503}, Door: d.cookie, handle: d.signedIn(active, p.reviewCase),
 		},
 		{
 			Method: http.MethodPost, Path: "/api/v1/review/verdicts", ID: "decide", Summary: "The verdict holds",
 			Parameters: []parameter{mark}, Body: Judgement{}, NoContent: true, Problems: []int{400, 401, 403, 404, 409, 415, 503},
-			Reviewers: true, handle: fromOwnPage(p.signedIn(active, p.decide)),
+			Door: d.cookie, handle: d.fromOwnPage(d.signedIn(active, p.decide)),
 		},
 		{
 			Method: http.MethodDelete, Path: "/api/v1/review/verdicts/{about}/{a}/{b}", ID: "withdraw", Summary: "The verdict is withdrawn",
 			Parameters: []parameter{inPath, a, b, mark}, NoContent: true, Problems: []int{400, 401, 403, 404, 503},
-			Reviewers: true, handle: fromOwnPage(p.signedIn(active, p.withdraw)),
+			Door: d.cookie, handle: d.fromOwnPage(d.signedIn(active, p.withdraw)),
 		},
 	}
 }

@@ -27,7 +27,7 @@ type route struct {
 	NoContent  bool     // it succeeds with 204
 	MediaTypes []string // of a 200; application/json when empty
 	Problems   []int    // statuses that come as a Problem
-	Reviewers  bool     // for reviewers who have signed in
+	Door       string   // the cookie of those who have signed in, whom it is for; empty when it is for everybody
 	handle     http.HandlerFunc
 }
 
@@ -40,8 +40,10 @@ type parameter struct {
 }
 
 const (
-	monthPattern = `^[0-9]{4}-(0[1-9]|1[0-2])$`
-	codePattern  = `^[\p{L}\p{N}_.:-]{1,64}$`
+	monthPattern    = `^[0-9]{4}-(0[1-9]|1[0-2])$`
+	knownPattern    = `^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9:.]+(Z|[+-][0-9:]+))?$`
+	quantilePattern = `^0\.[0-9]{1,6}$`
+	codePattern     = `^[\p{L}\p{N}_.:-]{1,64}$`
 )
 
 func (p *Portal) table() []route {
@@ -59,6 +61,7 @@ func (p *Portal) table() []route {
 			Parameters: p.metricParameters(), Result: metrics.Result{}, MediaTypes: []string{"application/json", "text/csv"},
 			Problems: []int{400, 404, 422, 503}, handle: p.metric,
 		},
+		p.processRoute(),
 		{
 			Path: "/api/v1/labels", ID: "labels", Summary: "Names of departments and service items",
 			Result: Labels{}, Problems: []int{503}, handle: p.labels,
@@ -91,6 +94,9 @@ func (p *Portal) table() []route {
 	}
 	if p.o.Push != nil {
 		table = append(table, p.pushRoute())
+	}
+	if p.o.Jobs != nil {
+		table = append(table, p.jobsTable()...)
 	}
 	if p.o.Review != nil {
 		table = append(table, p.reviewTable()...)
@@ -146,7 +152,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	}
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
-		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil,
+		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil, Jobs: p.o.Jobs != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)

@@ -81,6 +81,7 @@ func (p *Portal) Serve(ctx context.Context) error {
 		return fmt.Errorf("the portal stopped serving: %w", err)
 	case <-ctx.Done():
 	}
+	p.stopServing()
 	now, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := server.Shutdown(now); err != nil {

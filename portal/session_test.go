@@ -25,7 +25,7 @@ func TestSignIn(t *testing.T) {
 	if !cookie.HttpOnly || cookie.SameSite != http.SameSiteStrictMode || cookie.Secure || cookie.Path != "/api/v1/review" || cookie.Domain != "" || len(cookie.Value) < 43 {
 		t.Errorf("%+v", cookie)
 	}
-	for key := range v.sessions.open {
+	for key := range v.Portal.reviewers.sessions.open {
 		if strings.Contains(fmt.Sprintf("%s", key), cookie.Value) {
 			t.Error("the token itself is kept")
 		}
@@ -34,7 +34,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 	old := v.cookie
-	if v.signIn(testReviewer, "only-for-tests"); v.cookie == old || len(v.sessions.open) != 1 {
+	if v.signIn(testReviewer, "only-for-tests"); v.cookie == old || len(v.Portal.reviewers.sessions.open) != 1 {
 		t.Error("signing in again has to end the session before")
 	}
 	if r := v.do("DELETE", "/api/v1/review/session", ""); r.Code != 204 || r.Result().Cookies()[0].MaxAge >= 0 {
@@ -82,7 +82,7 @@ func TestSessionsEnd(t *testing.T) {
 		v.clock = v.clock.Add(5*time.Minute + time.Second)
 		opens(v, "/api/v1/review/queue") // as a page does that is left open
 	}
-	if opens(v, "/api/v1/review/queue") || len(v.sessions.open) != 0 {
+	if opens(v, "/api/v1/review/queue") || len(v.Portal.reviewers.sessions.open) != 0 {
 		t.Error("an idle session stays open")
 	}
 	v = signedInReview(t)

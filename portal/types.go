@@ -12,20 +12,23 @@ type Definition struct {
 	Version     int          `json:"version"`
 	Label       metrics.Text `json:"label"`
 	Description metrics.Text `json:"description"`
-	Kind        string       `json:"kind" jsonschema:"enum=ratio,enum=survival"`
-	Unit        string       `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,description=Of value and of p90; a share is between 0 and 1"`
+	Kind        string       `json:"kind" jsonschema:"enum=simple,enum=ratio,enum=derived,enum=survival"`
+	Unit        string       `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
 	Better      string       `json:"better" jsonschema:"enum=up,enum=down"`
 	View        string       `json:"view" jsonschema:"description=Where an analyst finds it in SQL"`
 	Dimensions  []string     `json:"dimensions" jsonschema:"description=What by and the filters may name"`
 	MinimumCell int          `json:"minimum_cell" jsonschema:"description=Groups with fewer units are suppressed"`
 	Beside      string       `json:"beside,omitempty" jsonschema:"description=The metric without which this one must not be read"`
+	Coverage    string       `json:"coverage,omitempty" jsonschema:"description=What of mart.coverage says how much of the truth it is counted over"`
 	Grade       string       `json:"grade,omitempty" jsonschema:"description=Grade of the derived data after GB/T 43697"`
+	Formula     string       `json:"formula,omitempty" jsonschema:"description=Of a derived metric: over the sums of other metrics"`
 }
 
 func definitionOf(d *metrics.Definition) Definition {
 	return Definition{
 		Name: d.Name, Version: d.Version, Label: d.Label, Description: d.Description, Kind: d.Kind, Unit: d.Unit, Better: d.Better,
-		View: "metrics." + d.Name, Dimensions: d.DimensionNames(), MinimumCell: d.MinimumCell, Beside: d.Beside, Grade: d.Grade,
+		View: "metrics." + d.Name, Dimensions: d.DimensionNames(), MinimumCell: d.MinimumCell, Beside: d.Beside, Coverage: d.Coverage,
+		Grade: d.Grade, Formula: d.Formula,
 	}
 }
 
@@ -42,6 +45,7 @@ type County struct {
 	Empty      bool       `json:"empty" jsonschema:"description=Nothing is loaded yet"`
 	Generation uint64     `json:"generation" jsonschema:"description=Changes with every completed load"`
 	Review     bool       `json:"review,omitempty" jsonschema:"description=Identities are reviewed at /review"`
+	Jobs       bool       `json:"jobs,omitempty" jsonschema:"description=Jobs are shown at /jobs"`
 }
 
 // Labels names the values of the dimensions department and item.

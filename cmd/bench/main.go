@@ -71,14 +71,14 @@ func choose(ctx context.Context) error {
 }
 
 // parts are what can be measured alone.
-var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability"}
+var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs"}
 
 // figures are what a part measured, and what the report says of it.
 type figures interface{ section(options) section }
 
 var measures = map[string]func(context.Context, options, string) (figures, error){
 	"load": measure(measureLoad), "stream": measure(measureStream), "batch": measure(measureBatch), "changes": measure(measureChanges),
-	"capture": measure(measureCapture), "freshness": measure(measureFreshness), "durability": measure(measureDurability),
+	"capture": measure(measureCapture), "freshness": measure(measureFreshness), "durability": measure(measureDurability), "jobs": measure(measureJobs),
 }
 
 func measure[F figures](m func(context.Context, options, string) (F, error)) func(context.Context, options, string) (figures, error) {

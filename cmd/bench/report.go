@@ -17,7 +17,7 @@ type section struct {
 }
 
 // titles are all sections of the report, in its order.
-var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability}
+var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs}
 
 const (
 	titleLoad       = "One file into the warehouse"
@@ -27,6 +27,7 @@ const (
 	titleCapture    = "Changes out of a PostgreSQL"
 	titleFreshness  = "From commit to query"
 	titleDurability = "On the disk before it is acknowledged"
+	titleJobs       = "Ten thousand jobs"
 )
 
 const preamble = `# Benchmarks

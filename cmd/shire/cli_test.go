@@ -29,7 +29,7 @@ func TestCommandLine(t *testing.T) {
 		{"quarantine", nil, exitOK, "Send what waits through the flow again", "quarantine"},
 		{"completion bash", nil, exitOK, "bash completion", "completion bash"},
 		{"version", nil, exitOK, "", "version"},
-		{"check", configured, exitOK, "is right: 1 sources, 1 contracts", "check"},
+		{"check", configured, exitOK, "is right: 1 sources, 0 jobs, 1 contracts", "check"},
 		{"lod", nil, exitInput, "Did you mean this?\n\tload", "shire"},
 		{"frobnicate", nil, exitInput, `unknown command "frobnicate"`, "shire"},
 		{"quarantine lsit", nil, exitInput, `shire quarantine has no command "lsit"; did you mean "list"?`, "quarantine"},

@@ -45,6 +45,9 @@ func TestDemo(t *testing.T) {
 	d.county = filepath.Join(d.data, "county")
 	d.portal = servesAt.FindStringSubmatch(d.Output())[1]
 	t.Run("truth", d.truth)
+	t.Run("programmes", d.truthOfProgrammes)
+	t.Run("figures", d.truthOfFigures)
+	t.Run("surfaces", d.surfaces)
 	t.Run("browser", d.browser)
 	t.Run("privacy", d.privacy) // at last: what the others did is to leave no trace either
 	if r := d.Stop(); r.Code != exitOK {

@@ -71,7 +71,7 @@ func (a *app) doctor(ctx context.Context) error {
 	look(fmt.Sprintf("ClickHouse library for %s/%s", runtime.GOOS, runtime.GOARCH), err)
 	s, err := a.readSetup()
 	if look("county.yaml, contracts, calendars, metrics", err) {
-		look("contracts and connectors fit together", a.check(s))
+		look("contracts and connectors fit together", a.check(ctx, s, true))
 		e, err := a.start(ctx, s, nil)
 		if errors.Is(err, embedded.ErrLocked) {
 			e, _, err = a.attach(s)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/shirecounty/shire/connectors/simulate"
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs/command"
 )
 
 // These tests run the real program: this test binary becomes shire when it is told to by runAsShire. So whatever
@@ -39,6 +40,7 @@ var counties struct {
 
 func TestMain(m *testing.M) {
 	embedded.RunChildIfAsked()
+	command.RunSupervisorIfAsked()
 	if os.Getenv(runAsShire) == "1" {
 		main()
 	}

@@ -17,7 +17,9 @@ import (
 type health struct {
 	node *node
 	gate *ingest.Gate // closed while the disk is low
-	dead chan error   // why an engine will not come back by itself; holds one
+	jobs lateJobs
+	desk portalJobs
+	dead chan error // why an engine will not come back by itself; holds one
 
 	mu     sync.Mutex
 	failed error // why the flow ended, when it did

@@ -21,7 +21,9 @@ import (
 )
 
 // identityDir is where a data directory keeps the state of identities.
-func (a *app) identityDir() string { return filepath.Join(a.data, "identity") }
+func identityDir(dataDir string) string { return filepath.Join(dataDir, "identity") }
+
+func (a *app) identityDir() string { return identityDir(a.data) }
 
 // openIdentities opens the state of identities as it was last kept, to be looked at: beside the process that writes it,
 // or when none runs.

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs/command"
 
 	// The kinds of connectors that this binary knows.
 	_ "github.com/shirecounty/shire/connectors/file"
@@ -27,6 +28,7 @@ const memoryLimit = 768 << 20
 
 func main() {
 	embedded.RunChildIfAsked()
+	command.RunSupervisorIfAsked()
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 		debug.SetGCPercent(400) // the limit decides, not how little there was before

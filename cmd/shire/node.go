@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ import (
 
 	"github.com/shirecounty/shire/connectors"
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs/backup"
 	"github.com/shirecounty/shire/pipeline"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/columnar"
@@ -50,6 +52,7 @@ type setup struct {
 	calendar  *calendar.Calendar
 	metrics   metrics.Set
 	zone      *time.Location
+	works     map[string]work // of the jobs, by their names
 }
 
 // load reads county.yaml, the contracts, the calendar and the metric definitions.
@@ -65,14 +68,17 @@ func (a *app) readSetup() (*setup, error) {
 	if err := s.proveSources(); err != nil {
 		return nil, err
 	}
-	layers := []fs.FS{calendar.National()}
+	var calendars fs.FS
 	if dir := s.config.Calendars; dir != "" {
-		layers = []fs.FS{calendar.National(os.DirFS(filepath.Join(dir, "national"))), os.DirFS(dir)}
+		calendars = os.DirFS(dir)
 	}
-	if s.calendar, err = calendar.Load(layers...); err != nil {
+	if s.calendar, err = calendar.LoadCounty(calendars); err != nil {
 		return nil, inputf("calendars of %s: %v", file, err)
 	}
 	if s.metrics, err = metrics.Load(); err != nil {
+		return nil, err
+	}
+	if err := s.proveJobs(); err != nil {
 		return nil, err
 	}
 	if s.zone, err = time.LoadLocation(s.config.County.TimeZone); err != nil {
@@ -118,11 +124,20 @@ type engines struct {
 	nc      *nats.Conn
 	loader  warehouse.Address
 	analyst warehouse.Address
-	key     []byte // of the pseudonyms
+	jobs    warehouse.Address // for SQL of the county's own that writes
+	key     []byte            // of the pseudonyms
 }
 
 // start runs the embedded engines (where county.yaml names no address) and connects to both.
 func (a *app) start(ctx context.Context, s *setup, onChange func(embedded.Component)) (*engines, error) {
+	if backup.Unfinished(a.data) {
+		return nil, inputf("a restore into %s was not finished: run shire restore again, which begins anew", a.data)
+	}
+	return a.startUnfinished(ctx, s, onChange)
+}
+
+// startUnfinished is start on a data directory that may be half restored.
+func (a *app) startUnfinished(ctx context.Context, s *setup, onChange func(embedded.Component)) (*engines, error) {
 	accesses := s.accesses()
 	secrets, err := embedded.LoadOrCreateSecrets(a.data, append(secretNames(), accessSecrets(accesses)...)...)
 	if err != nil {
@@ -213,7 +228,10 @@ func (e *engines) connect(c *county.Config, secrets map[string]string, clickhous
 	if e.nc, err = connectNATS(c, natsURL, reach...); err != nil {
 		return err
 	}
-	e.loader, e.analyst, err = clickhouseAddresses(c, secrets, clickhouseAt)
+	if e.loader, e.analyst, err = clickhouseAddresses(c, secrets, clickhouseAt); err != nil {
+		return err
+	}
+	e.jobs, err = jobsAddress(c, secrets, clickhouseAt)
 	return err
 }
 
@@ -238,6 +256,7 @@ func (e *engines) stop() {
 type node struct {
 	*setup
 	engines    *engines
+	data       string // the data directory
 	bus        *bus.Bus
 	warehouse  *warehouse.Warehouse
 	analyst    driver.Conn
@@ -253,7 +272,7 @@ type node struct {
 
 // assemble opens the bus, migrates the warehouse and makes the flow and the sources.
 func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error) {
-	n := &node{setup: s, engines: e, log: a.log}
+	n := &node{setup: s, engines: e, data: a.data, log: a.log}
 	var err error
 	if n.bus, err = openBus(ctx, s, e); err != nil {
 		return nil, err
@@ -262,8 +281,7 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err != nil {
 		return nil, inputf("%v", err)
 	}
-	fingerprint := sha256.Sum256(append([]byte("shire pseudonym key\n"), e.key...))
-	id := n.bus.ID() + "/" + hex.EncodeToString(fingerprint[:8])
+	id := n.bus.ID() + "/" + fingerprint(e.key)
 	if err := n.persist(ctx, func(ctx context.Context) error { return n.openWarehouse(ctx, id) }); err != nil {
 		return nil, err
 	}
@@ -305,6 +323,12 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		n.sources = append(n.sources, source)
 	}
 	return n, nil
+}
+
+// fingerprint is by what a key of pseudonyms is known again.
+func fingerprint(key []byte) string {
+	sum := sha256.Sum256(append([]byte("shire pseudonym key\n"), key...))
+	return hex.EncodeToString(sum[:8])
 }
 
 func openBus(ctx context.Context, s *setup, e *engines) (*bus.Bus, error) {
@@ -373,10 +397,12 @@ func (n *node) openWarehouse(ctx context.Context, bus string) (err error) {
 // be asked. Loading does not wait for it.
 func (n *node) writeViews(ctx context.Context) error {
 	return n.persist(ctx, func(ctx context.Context) error {
-		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments); err != nil {
+		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments, maps.Values(n.contracts)); err != nil {
 			return err
 		}
-		return clickhouse.ApplyViews(ctx, n.warehouse.Conn(), n.config.County.TimeZone, n.engines.loader.User, n.metrics)
+		return clickhouse.Views{
+			Zone: n.config.County.TimeZone, Definer: n.engines.loader.User, Clock: n.config.Clocks.Rules(), EndsFilled: n.contracts.EndsFilled(), Metrics: n.metrics,
+		}.Apply(ctx, n.warehouse.Conn())
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
@@ -119,7 +120,7 @@ func (a *app) root() *cobra.Command {
 		return inputf("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.upCommand(), a.demoCommand(), a.loadCommand(), a.checkCommand(), a.sqlCommand(), a.statusCommand(),
-		a.quarantineCommand(), a.identityCommand(), a.reconcileCommand(), a.replayCommand(), a.pushCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
+		a.quarantineCommand(), a.identityCommand(), a.reconcileCommand(), a.replayCommand(), a.metricsCommand(), a.jobsCommand(), a.backupCommand(), a.restoreCommand(), a.pushCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
 	return root
 }
 
@@ -153,11 +154,12 @@ func exitCode(ctx context.Context, err error) int {
 		address     *portal.AddressError
 		otherBus    warehouse.OtherBusError
 		payload     *bus.PayloadError
+		request     *jobs.RequestError
 	)
 	switch {
 	case err == nil:
 		return exitOK
-	case errors.As(err, &input), errors.As(err, &problems), strings.HasPrefix(err.Error(), "unknown command"):
+	case errors.As(err, &input), errors.As(err, &problems), errors.As(err, &request), strings.HasPrefix(err.Error(), "unknown command"):
 		return exitInput
 	case errors.As(err, &environment), errors.As(err, &address), errors.As(err, &otherBus), errors.As(err, &payload), errors.Is(err, errUnreachable):
 		return exitEnvironment

@@ -70,6 +70,7 @@ func (d *demoNode) truth(t *testing.T) {
 		sameRecords(t, "case", collect(t, d.truthOf(t, "cases"), 1, names...), collect(t, mart, 1, names...))
 	})
 	t.Run("steps", d.truthOfSteps)
+	t.Run("legal time", d.truthOfLegalTime)
 	t.Run("submissions", func(t *testing.T) {
 		names := []string{"case_number", "material_code", "submitted_at", "shared"}
 		mart := d.answer(t, "SELECT case_number, material_code, "+local("submitted_at")+", if(method = 'shared', 'true', 'false') AS shared FROM mart.submissions")

@@ -14,9 +14,8 @@ import (
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/ingest"
-	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
-	"github.com/shirecounty/shire/portal/reviewers"
+	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
@@ -47,7 +46,8 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
-		Review: desk, Reviewers: reviewers.In(a.data), Accesses: accesses, Models: h.models,
+		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
+		Jobs: h.desk.options(accounts.Operators(a.data)),
 		Push: door,
 	})
 	if err != nil {
@@ -124,15 +124,23 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	part(&flow, flowCtx, n.flow.Run)
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)
-	timed := timedSources(n, h)
-	for i, s := range n.sources {
-		if times := n.config.Sources[i].Times; times != nil {
-			timed.Jobs = append(timed.Jobs, jobs.Job{Name: "read", Source: s.Name(), Schedule: times})
-			continue
-		}
-		part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
+	l, err := openLedger(ctx, n.setup, n.engines)
+	if err != nil {
+		return err
 	}
-	part(&parts, ctx, func(ctx context.Context) error { timed.Run(ctx); return nil })
+	scheduler, err := newScheduler(n, h, l)
+	if err != nil {
+		return err
+	}
+	h.jobs.show(scheduler)
+	h.desk.show(&jobs.Desk{Ledger: l, Jobs: scheduler.Jobs, Clock: jobs.System{}})
+	for i, s := range n.sources {
+		if !n.config.Sources[i].Timed {
+			part(&parts, ctx, func(ctx context.Context) error { return h.gate.Follow(ctx, s) })
+		}
+	}
+	part(&parts, ctx, scheduler.Run)
+	part(&flow, flowCtx, func(ctx context.Context) error { return recordRuns(ctx, n, l) }) // also the ends that the stop brings
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })
 	}
@@ -147,21 +155,6 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	}
 	a.say("stopped")
 	return nil
-}
-
-// timedSources reads sources at their times instead of following them.
-func timedSources(n *node, h *health) *jobs.Runner {
-	return &jobs.Runner{
-		Clock: jobs.System{}, Log: n.log,
-		Do: func(ctx context.Context, source string) (changes uint64, err error) {
-			err = h.gate.Through(ctx, func(ctx context.Context) (err error) {
-				changes, err = n.chosen([]string{source})[0].Run(ctx)
-				return err
-			})
-			return changes, err
-		},
-		Record: func(ctx context.Context, r jobs.Run) error { return n.warehouse.RecordRun(ctx, warehouse.Run(r)) },
-	}
 }
 
 func (a *app) drain(n *node) {
@@ -244,7 +237,7 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	}
 	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
 		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
-	if list, err := reviewers.In(a.data).List(); err == nil && len(list) == 0 {
+	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}
 	if d.live {
@@ -259,6 +252,6 @@ func monthText(m metrics.Month) string { return fmt.Sprintf("%04d-%02d", m.Year,
 // registry is what /metrics shows: the process, and the flow.
 func registry(h *health) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h})
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h}, &h.jobs)
 	return r
 }

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/connectors"
+	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
 )
 
@@ -118,6 +119,15 @@ func wait(ctx context.Context, d time.Duration) {
 }
 
 // unpackDir is where large workbooks are unpacked. They hold personal data, so it is not the system's folder (I7).
+var _ connectors.Keeper = (*Connector)(nil)
+
+// Keeps implements connectors.Keeper: the message that ends a file says that it was read. Without it a ledger that was lost
+// would take the file for a new one, and say what is old as if it were new.
+func (c *Connector) Keeps(_, last change.Position) bool {
+	at, ok := parsePosition(last)
+	return ok && at.End
+}
+
 func (c *Connector) unpackDir() string { return filepath.Join(c.StateDir, "unpack") }
 
 // run is one call of Run.

@@ -214,6 +214,7 @@ func (k *incidentDesk) show(in *incident, w period) error {
 }
 
 func (k *incidentDesk) remember(in *incident) error {
+	k.tally.add("incidents", incidentCategories[in.category].department, in.day)
 	end := period{0, k.end()}
 	caller := ""
 	if in.caller != nobody {

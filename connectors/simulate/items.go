@@ -24,6 +24,8 @@ const (
 	urbanManagement
 	naturalResources
 	bank // a material's issuer outside the county's government
+	partySchool
+	statistics
 )
 
 var departments = []department{
@@ -40,6 +42,8 @@ var departments = []department{
 	urbanManagement:  {"urban_management", "综合行政执法局", "Urban Management Bureau", "ZF"},
 	naturalResources: {"natural_resources", "自然资源和规划局", "Natural Resources Bureau", "ZR"},
 	bank:             {"bank", "银行", "Bank", "YH"},
+	partySchool:      {"party_school", "县委党校", "Party School", "DX"},
+	statistics:       {"statistics", "统计局", "Bureau of Statistics", "TJ"},
 }
 
 // material is a kind of paper (材料). A paper without a period never expires, but is renewed after about as many days

@@ -13,6 +13,7 @@ type world struct {
 	last   int32 // last simulated day
 	launch int32 // first day of the data link
 	root   string
+	tally  *tally
 }
 
 // end is the last second of the simulated time.

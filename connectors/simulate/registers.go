@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -26,6 +27,7 @@ var registers = []register{
 	{"hotline_12345", style{}, nil, newHotline},
 	{"grid", style{delimiter: '\t'}, nil, newGrid},
 	{"data_bureau", style{}, writeDataBureau, nil},
+	{"party_school", style{}, writePartySchool, nil},
 }
 
 // Streams of the registers' records.
@@ -39,6 +41,8 @@ const (
 	ofPupil
 	ofCall
 	ofGrid
+	ofCouncil
+	ofTraining
 )
 
 // knows tells whether an office has a record of a person: the same person is known to one and not to another.
@@ -272,7 +276,7 @@ func writeEducation(ctx context.Context, o *office) error {
 	return s.close()
 }
 
-// writeDataBureau writes the register of what the county did to serve better (改革举措).
+// writeDataBureau writes the register of what the county did to serve better (改革举措), and what the residents' councils decided.
 func writeDataBureau(_ context.Context, o *office) error {
 	s := o.dataset("interventions", "举措编号,类型,名称,英文名称,开始日期,涉及部门,涉及事项,目标指标,目标说明", noBadRows)
 	s.open("interventions.csv")
@@ -281,5 +285,5 @@ func writeDataBureau(_ context.Context, o *office) error {
 	if err != nil {
 		return err
 	}
-	return s.close()
+	return errors.Join(s.close(), writeCouncil(o))
 }

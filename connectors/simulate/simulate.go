@@ -7,7 +7,8 @@
 //
 // The truth is: persons.csv and organisations.csv (the true parties), records.csv (whom each record of each dataset is
 // about, by role), cases.csv, steps.csv, ratings.csv and incidents.csv (what is to be found when everything is loaded),
-// submissions.csv (which paper is a repeat, and of which scope), quarantined.csv (the bad rows, by file and line),
+// submissions.csv (which paper is a repeat, and of which scope), decisions.csv and training.csv (what the councils and the
+// party school did), reports.csv (what the departments report each month, and what they handed over), quarantined.csv (the bad rows, by file and line),
 // effect.yaml (the data link) and identifiers.txt (one a line: every number, name and telephone, as it truly is and as
 // it is written somewhere).
 package simulate
@@ -29,7 +30,7 @@ import (
 )
 
 // version changes whenever the same options give other files.
-const version = 2
+const version = 3
 
 //go:embed county
 var templates embed.FS
@@ -187,7 +188,7 @@ func newWorld(opts Options, root string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{opts: opts, root: root, last: int32(opts.Until), first: int32(opts.Until) - int32(opts.Days) + 1}
+	w := &world{opts: opts, root: root, tally: &tally{counts: map[tallied]int{}}, last: int32(opts.Until), first: int32(opts.Until) - int32(opts.Days) + 1}
 	if w.clock, err = newClock(cal, w.first, w.last); err != nil {
 		return nil, err
 	}
@@ -270,6 +271,12 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 	}
 	g.Go(func() error { return w.writePersons(root, map[string]bool{}) })
 	if err := g.Wait(); err != nil {
+		return Summary{}, err
+	}
+	if o, err = task("statistics", style{}); err != nil {
+		return Summary{}, err
+	}
+	if err := errors.Join(writeReports(o), o.close()); err != nil {
 		return Summary{}, err
 	}
 	sum := Summary{Dir: opts.Dir, People: len(w.people), First: calendar.Date(w.first).String(), Until: opts.Until.String(), Launch: calendar.Date(w.launch).String(),

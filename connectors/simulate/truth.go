@@ -82,6 +82,7 @@ func (t *hallTruth) remember(w *world, c *caseLife) {
 	if end.seen(c.closed) == never {
 		t.openCases++
 	}
+	w.tally.add("cases", it.department, c.day)
 	linked := it.linked && c.day >= w.launch
 	t.note(t.cases.row(c.number, departments[it.department].code, it.code, name, formatTime(c.applied), formatTime(end.seen(c.accepted)),
 		formatTime(end.seen(c.closed)), formatTime(end.seen(c.delivered)), work, unlinked, fmt.Sprint(linked)))

@@ -19,12 +19,14 @@ const (
 	lockFile       = "LOCK"            // flock'ed by the process that runs on the directory; holds its pid
 	layoutFile     = "layout"          // semantic version of the data layout
 	runtimeFile    = "runtime.json"    // addresses, while a process runs
-	secretsFile    = "secrets.json"    // generated passwords
 	natsDir        = "nats"            // JetStream's file store
 	clickhouseDir  = "clickhouse"      // ClickHouse's own data
 	clickhouseConf = "clickhouse-conf" // generated at every start
 	logDir         = "log"
 )
+
+// SecretsFile is the data directory's file of generated passwords.
+const SecretsFile = "secrets.json"
 
 // makeWritable creates dir (0700) if need be and proves by a probe file that this process can write to it.
 func makeWritable(dir string) error {

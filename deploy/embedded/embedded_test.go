@@ -289,7 +289,7 @@ func TestSecrets(t *testing.T) {
 	if len(first) != 2 || len(first["a"]) != 43 || first["a"] == first["b"] {
 		t.Error("want two different secrets of 32 bytes")
 	}
-	path := filepath.Join(dir, secretsFile)
+	path := filepath.Join(dir, SecretsFile)
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func LoadOrCreateSecrets(dir string, names ...string) (map[string]string, error)
 		return nil, fmt.Errorf("lock the data directory %s: %w", dir, err)
 	}
 
-	path := filepath.Join(dir, secretsFile)
+	path := filepath.Join(dir, SecretsFile)
 	all, err := readSecrets(path)
 	if err != nil {
 		return nil, err

@@ -188,6 +188,11 @@ func appendAssigned(field array.Builder, name string, r *normalise.Rows) {
 				b.Append(arrow.Timestamp(t.UnixMicro()))
 			}
 		}
+	case "received_at":
+		b, at := field.(*array.TimestampBuilder), arrow.Timestamp(r.Arrived.UnixMicro())
+		for range r.Source {
+			b.UnsafeAppend(at)
+		}
 	case "version":
 		b := field.(*array.Uint64Builder)
 		for _, i := range r.Source {

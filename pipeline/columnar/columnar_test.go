@@ -58,7 +58,7 @@ func drawn(t *rapid.T, table *canonical.Table, sequence uint64) *normalise.Rows 
 		}
 		return out
 	}
-	r := &normalise.Rows{Table: table, Batch: b.Build(), Sequence: sequence, Role: "role", RecordID: ids("record"), PersonRecord: ids("person record"), PersonID: ids("person"),
+	r := &normalise.Rows{Table: table, Batch: b.Build(), Sequence: sequence, Arrived: time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "arrived")), Role: "role", RecordID: ids("record"), PersonRecord: ids("person record"), PersonID: ids("person"),
 		OrganisationRecord: ids("organisation record"), OrganisationID: ids("organisation"), LinkRule: make([]string, n), Deleted: make([]bool, n)}
 	for i := range n {
 		r.LinkRule[i], r.Deleted[i] = rapid.SampledFrom([]string{"alone", "exact_number"}).Draw(t, "rule"), rapid.Bool().Draw(t, "deleted")
@@ -105,6 +105,8 @@ func reference(r *normalise.Rows, col canonical.Column, at, i int) string {
 			return "NULL"
 		}
 		return fmt.Sprint(r.Batch.Time(i).UnixMicro())
+	case "received_at":
+		return fmt.Sprint(r.Arrived.UnixMicro())
 	case "version":
 		return fmt.Sprint(r.Batch.Version(r.Sequence, i))
 	case "deleted":

@@ -409,3 +409,14 @@ func (s *saying) values(row int) []string {
 func day(days int64) string {
 	return string(time.Unix(days*86400, 0).UTC().AppendFormat(make([]byte, 0, 10), "2006-01-02"))
 }
+
+// Copy copies the state in dir into another folder, beside whoever uses it. Where there is none it copies nothing. The two
+// partitions may be of different moments, as after a kill.
+func Copy(dir, to string) error {
+	for _, about := range []string{Person, Organisation} {
+		if err := partition.Copy(filepath.Join(dir, about), filepath.Join(to, about)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

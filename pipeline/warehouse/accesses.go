@@ -206,15 +206,18 @@ func (e *BrokenChainError) Error() string {
 	return fmt.Sprintf("the log of accesses was changed: row %d does not fit the rows before it", e.Sequence)
 }
 
-// VerifyAccesses goes through the chain and counts its rows. The error is a *BrokenChainError when a row was changed, put
+// VerifyAccesses goes through the chain, from what retention has taken off it, and counts its rows. The error is a *BrokenChainError when a row was changed, put
 // in or taken out.
 func VerifyAccesses(ctx context.Context, conn driver.Conn) (rows uint64, err error) {
-	found, err := conn.Query(ctx, "SELECT sequence, at, caller, clerk, purpose, item_code, case_number, person_id, fields, decision, reason, hash, previous_hash FROM audit.accesses ORDER BY sequence")
+	end, err := lastCut(ctx, conn)
+	if err != nil {
+		return 0, err
+	}
+	found, err := conn.Query(ctx, "SELECT sequence, at, caller, clerk, purpose, item_code, case_number, person_id, fields, decision, reason, hash, previous_hash FROM audit.accesses WHERE sequence > ? ORDER BY sequence", end.sequence)
 	if err != nil {
 		return 0, fmt.Errorf("the log of accesses cannot be read: %w", err)
 	}
 	defer found.Close()
-	end := link{}
 	for found.Next() {
 		var r accessRow
 		if err := found.ScanStruct(&r); err != nil {

@@ -51,54 +51,108 @@ func (f *Figures) Metric(ctx context.Context, q metrics.Query) (metrics.Result, 
 	if err != nil {
 		return metrics.Result{}, err
 	}
-	sql, args, err := definition.Query(q, f.zone)
+	earlier, compares, err := q.Earlier()
 	if err != nil {
 		return metrics.Result{}, err
 	}
-	result := metrics.Result{Metric: definition.Name, Version: definition.Version, By: q.By,
-		From: q.From.String(), To: q.To.String(), Rows: []metrics.Row{}}
-	var asOf *time.Time
-	if err := f.conn.QueryRow(ctx, "SELECT at FROM mart.as_of").Scan(&asOf); err != nil {
-		return metrics.Result{}, fmt.Errorf("ask the warehouse up to when its data speak: %w", err)
+	if q.Compare == metrics.CompareKnown {
+		q.Known = time.Time{}
 	}
-	if asOf != nil {
-		result.AsOf = asOf.In(f.zone).Format(time.RFC3339)
+	result, err := f.period(ctx, definition, q)
+	if err != nil || !compares {
+		return result, err
+	}
+	before, err := f.period(ctx, definition, earlier)
+	if err != nil {
+		return metrics.Result{}, err
+	}
+	result.Beside(q, before)
+	if q.Compare == metrics.CompareKnown {
+		sql, args := earlier.ChangesQuery()
+		result.Restated, err = list(ctx, f.conn, sql, args, func(r *metrics.Restated) []any { return []any{&r.Dataset, &r.Change, &r.Records} })
+		if err != nil {
+			return metrics.Result{}, fmt.Errorf("ask the warehouse what has changed since: %w", err)
+		}
+	}
+	return result, nil
+}
+
+// period answers a query without its comparison.
+func (f *Figures) period(ctx context.Context, d *metrics.Definition, q metrics.Query) (metrics.Result, error) {
+	sql, args, err := d.Query(q, f.zone)
+	if err != nil {
+		return metrics.Result{}, err
+	}
+	result := metrics.Result{Metric: d.Name, Version: d.Version, Grade: d.Grade, By: q.By, Quantile: q.Quantile,
+		From: q.From.String(), To: q.To.String(), Rows: []metrics.Row{}}
+	if !q.Known.IsZero() {
+		result.Known = q.Known.In(f.zone).Format(time.RFC3339)
+	}
+	if d.Kind == metrics.Survival && q.Quantile == 0 {
+		result.Quantile = 0.5
+	}
+	if result.AsOf, err = f.asOf(ctx, q); err != nil {
+		return metrics.Result{}, err
 	}
 	rows, err := f.conn.Query(ctx, sql, args...)
 	if err != nil {
-		return metrics.Result{}, mend(definition, err)
+		return metrics.Result{}, mend(d, err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		row, err := scan(definition, rows)
+		row, err := d.Scan(rows.Scan)
 		if err != nil {
-			return metrics.Result{}, fmt.Errorf("read the metric %s: %w", definition.Name, err)
+			return metrics.Result{}, fmt.Errorf("read the metric %s: %w", d.Name, err)
 		}
 		result.Rows = append(result.Rows, row)
 	}
 	if err := rows.Err(); err != nil {
-		return metrics.Result{}, mend(definition, err)
+		return metrics.Result{}, mend(d, err)
 	}
-	result.Rows = complete(q, result.Rows)
-	return result, nil
+	result.Rows = d.Suppress(q.By, complete(q, result.Rows))
+	return result, f.cover(ctx, d, q, &result)
 }
 
-func scan(d *metrics.Definition, rows driver.Rows) (metrics.Row, error) {
-	if d.Kind == metrics.Ratio {
+// cover puts beside the figures how much of what departments report they are counted over.
+func (f *Figures) cover(ctx context.Context, d *metrics.Definition, q metrics.Query, result *metrics.Result) error {
+	if d.Coverage == "" {
+		return nil
+	}
+	by := q.By
+	if by != "month" {
+		by = "department" // the whole is made up of them
+	}
+	sql, args := q.AsKnown(metrics.CoverageQuery(by),
+		clickhouse.Named("subject", d.Coverage), clickhouse.Named("department", q.Filters["department"]),
+		clickhouse.Named("from", q.From.String()+"-01"), clickhouse.Named("until", q.To.Add(1).String()+"-01"))
+	rows, err := f.conn.Query(ctx, sql, args...)
+	if err != nil {
+		return fmt.Errorf("ask the warehouse for the coverage: %w", err)
+	}
+	defer rows.Close()
+	whole, byKey := metrics.Coverage{}, map[string]metrics.Coverage{}
+	for rows.Next() {
 		var key string
-		var numerator, denominator float64
-		if err := rows.Scan(&key, &numerator, &denominator); err != nil {
-			return metrics.Row{}, err
+		var c metrics.Coverage
+		if err := rows.Scan(&key, &c.Captured, &c.Reported, &c.Stopped, &c.Unreported); err != nil {
+			return fmt.Errorf("read the coverage: %w", err)
 		}
-		return d.RatioRow(key, numerator, denominator), nil
+		c.Judge()
+		whole.Add(c)
+		byKey[key] = c
 	}
-	var key string
-	var cases, closed uint64
-	var median, p90, closedOnly *float64
-	if err := rows.Scan(&key, &cases, &closed, &median, &p90, &closedOnly); err != nil {
-		return metrics.Row{}, err
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the coverage: %w", err)
 	}
-	return d.SurvivalRow(key, cases, closed, median, p90, closedOnly), nil
+	whole.Judge()
+	if q.By == "" {
+		byKey = map[string]metrics.Coverage{"": whole}
+	}
+	if q.By != "" && q.By != "month" && q.By != "department" {
+		byKey = nil
+	}
+	result.Cover(whole, byKey)
+	return nil
 }
 
 // complete adds what has no data: a month of the period, or the whole. A reader must be able to tell nothing from zero.
@@ -134,8 +188,8 @@ const refused = 395
 
 func mend(d *metrics.Definition, err error) error {
 	var exception *clickhouse.Exception
-	if errors.As(err, &exception) && exception.Code == refused && d.Refuse != nil {
-		return &metrics.InputError{Message: d.Name + " cannot be told: " + d.Refuse.Because}
+	if errors.As(err, &exception) && exception.Code == refused && d.Because() != "" {
+		return &metrics.InputError{Message: d.Name + " cannot be told: " + d.Because()}
 	}
 	return fmt.Errorf("compute the metric %s: %w", d.Name, err)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -75,7 +76,7 @@ func county(t *testing.T) (driver.Conn, *warehouse.Figures) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := clickhouse.LoadReference(ctx, loader, cal, map[string]contract.Text{"hall": {Zh: "政务服务中心", En: "Service hall"}}); err != nil {
+	if err := clickhouse.LoadReference(ctx, loader, cal, map[string]contract.Text{"hall": {Zh: "政务服务中心", En: "Service hall"}}, maps.Values(contract.Set{})); err != nil {
 		t.Fatal(err)
 	}
 	set, err := metrics.Load()
@@ -144,7 +145,7 @@ func TestFigures(t *testing.T) {
 	number := func(f float64) *float64 { return &f }
 	want := []metrics.Row{
 		{Key: "2025-02", State: "empty"},
-		{Key: "2025-03", State: "ok", Value: number(3 * 3600), P90: number(6 * 3600), Count: 6, ClosedOnly: number(3.5 * 3600)},
+		{Key: "2025-03", State: "ok", Value: number(3 * 3600), Lower: number(3600), P90: number(6 * 3600), P90Lower: number(4 * 3600), Count: 6, ClosedOnly: number(3.5 * 3600)},
 		{Key: "2025-04", State: "empty"},
 		{Key: "2025-05", State: "suppressed", Count: 2},
 		{Key: "2025-06", State: "not_estimable", Count: 7, Open: 7},
@@ -182,7 +183,8 @@ func TestFigures(t *testing.T) {
 
 	// What the reader can mend is said so.
 	old := time.Date(2019, 3, 6, 9, 0, 0, 0, shanghai)
-	addCase(t, c, "old", "hall", old, &old)
+	next := old.AddDate(0, 0, 1)
+	addCase(t, c, "old", "hall", old, &next)
 	for _, q := range []metrics.Query{
 		{Metric: "citizen_tim", From: month(3), To: month(4)},
 		{Metric: "citizen_time", By: "departement", From: month(3), To: month(4)},

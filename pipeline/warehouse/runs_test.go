@@ -58,6 +58,8 @@ func TestRecordRun(t *testing.T) {
 	began := time.Date(2026, 11, 23, 3, 0, 0, 250_000, time.UTC)
 	begin := warehouse.Run{ID: "hall@2026-11-23T11:00:00+08:00", Job: "read", Source: "hall", Started: began, Outcome: "running"}
 	end := begin
+	end.Attempt, end.Cause, end.Owner, end.Node, end.Rows = 2, "missed", "data bureau", "n1", 5
+	end.Due, end.From, end.To = began, began.Add(-24*time.Hour), began
 	end.Event, end.Outcome, end.Finished, end.Changes, end.Message = 1, "failed", began.Add(time.Minute), 7, "the folder is away"
 	other := warehouse.Run{ID: "grid@2026-11-23T11:00:00+08:00", Job: "read", Source: "grid", Started: began, Outcome: "running"}
 	// In any order, and each as often as you like: a report is a fact.
@@ -78,8 +80,16 @@ func TestRecordRun(t *testing.T) {
 		Outcome  string     `ch:"outcome"`
 		Changes  uint64     `ch:"changes"`
 		Message  string     `ch:"message"`
+		Rows     uint64     `ch:"rows"`
+		Attempt  uint32     `ch:"attempt"`
+		Cause    string     `ch:"cause"`
+		Due      *time.Time `ch:"due_at"`
+		From     *time.Time `ch:"interval_from"`
+		To       *time.Time `ch:"interval_to"`
+		Node     string     `ch:"node"`
+		Owner    string     `ch:"owner"`
 	}
-	if err := analyst.Select(t.Context(), &runs, "SELECT run_id, source, started_at, finished_at, outcome, changes, message FROM ops.runs ORDER BY source"); err != nil {
+	if err := analyst.Select(t.Context(), &runs, "SELECT run_id, source, started_at, finished_at, outcome, changes, message, rows, attempt, cause, due_at, interval_from, interval_to, node, owner FROM ops.runs ORDER BY source"); err != nil {
 		t.Fatal(err)
 	}
 	if len(runs) != 2 || runs[0].Outcome != "running" || runs[0].Finished != nil {
@@ -88,5 +98,12 @@ func TestRecordRun(t *testing.T) {
 	if r := runs[1]; r.ID != end.ID || r.Outcome != "failed" || r.Changes != 7 || r.Message != end.Message || r.Finished == nil ||
 		!r.Finished.Equal(end.Finished) || !r.Started.Equal(began.Truncate(time.Microsecond)) {
 		t.Errorf("the analyst sees %+v", r)
+	}
+	if r := runs[1]; r.Rows != 5 || r.Attempt != 2 || r.Cause != "missed" || r.Node != "n1" || r.Owner != "data bureau" || r.Due == nil || !r.Due.Equal(began.Truncate(time.Microsecond)) ||
+		r.From == nil || r.To == nil || r.To.Sub(*r.From) != 24*time.Hour {
+		t.Errorf("the analyst sees %+v", r)
+	}
+	if r := runs[0]; r.From != nil || r.Due != nil {
+		t.Errorf("a run without an interval has %+v", r)
 	}
 }

@@ -34,6 +34,12 @@ type Filter struct {
 	Version    uint64
 	State      string // waiting when empty
 	Limit      int    // 0: no limit
+
+	// Rows behind this place only, in the order of the list: the next page.
+	AfterDataset string
+	AfterVersion uint64
+
+	BeforeVersion uint64 // rows that came before this version only; 0: all
 }
 
 // ListQuarantine reads what waits. conn may be the analyst's.
@@ -50,6 +56,8 @@ func ListQuarantine(ctx context.Context, conn driver.Conn, f Filter) ([]Waiting,
 	add(f.Dataset != "", "dataset = ?", f.Dataset)
 	add(f.Department != "", "(source_department = ? OR owner_zh = ? OR owner_en = ?)", f.Department, f.Department, f.Department)
 	add(f.Code != "", "code = ?", f.Code)
+	add(f.AfterDataset != "", "(dataset, version) > (?, ?)", f.AfterDataset, f.AfterVersion)
+	add(f.BeforeVersion != 0, "version < ?", f.BeforeVersion)
 	add(f.Version != 0, "version = ?", f.Version)
 	query := "SELECT dataset, source_department, owner_zh, owner_en, unit, row, field, code, message, version, toString(state) AS state, state_reason, quarantined_at" +
 		" FROM ops.quarantine WHERE " + strings.Join(conditions, " AND ") + " ORDER BY dataset, version"

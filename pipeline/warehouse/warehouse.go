@@ -92,9 +92,9 @@ func Connect(ctx context.Context, a Address, bus string, log *slog.Logger) (*War
 
 // adopt binds the warehouse to one bus: versions are stream sequences, which mean nothing on another.
 func (w *Warehouse) adopt(ctx context.Context, bus string) error {
-	var known string
-	if err := w.conn.QueryRow(ctx, "SELECT any(bus) FROM store.bus").Scan(&known); err != nil {
-		return fmt.Errorf("ask the warehouse which bus it belongs to: %w", err)
+	known, err := LoadedFrom(ctx, w.conn)
+	if err != nil {
+		return err
 	}
 	switch known {
 	case bus:

@@ -162,6 +162,25 @@ func (b *Browser) Dark(on bool) {
 	ask(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}})
 }
 
+// Size makes the window another size, in pixels of the page: such as 390 by 844 for a telephone.
+func (b *Browser) Size(width, height int64) {
+	b.t.Helper()
+	ask(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1})
+}
+
+// Reload reads the page anew.
+func (b *Browser) Reload() {
+	b.t.Helper()
+	run(b, chromedp.Navigate(b.Text("location.href")))
+}
+
+// Click clicks the first element that a selector finds, as a mouse does.
+func (b *Browser) Click(selector string) {
+	b.t.Helper()
+	b.Wait("there is "+selector, `document.querySelector('`+selector+`')`)
+	b.Text(`document.querySelector('` + selector + `').click()`)
+}
+
 // Picture takes a picture of the window, where pictures are wanted.
 func (b *Browser) Picture(name string) {
 	b.t.Helper()

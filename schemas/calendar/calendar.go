@@ -36,7 +36,7 @@ type Notice struct {
 	Year      int
 	Published Date
 	Source    string
-	Path      string // of the file within its layer
+	Path      string // of the file: within its layer, or within the folder of the county's calendars
 }
 
 // Calendar holds the days of consecutive years. It does not change and is safe for concurrent use.
@@ -44,21 +44,28 @@ type Calendar struct {
 	first   Date // 1 January of the first year
 	days    []Day
 	notices []Notice
+	blank   []int // years that have a national file which names no holiday
 }
 
 // UnpublishedError says that a calculation needs a day of a year whose notice the calendar does not hold.
 type UnpublishedError struct {
 	Year        int
-	First, Last int // the years that are published
+	First, Last int  // the years that are published
+	Blank       bool // the year has a national file, which names no holiday
 }
 
 func (e *UnpublishedError) Error() string {
+	if e.Blank {
+		return fmt.Sprintf("the working days of %d are not in the calendar, which holds %d to %d: the file %d.yaml of the nation's calendar names no holiday; "+
+			"once the State Council General Office has published them, write them into it", e.Year, e.First, e.Last, e.Year)
+	}
 	return fmt.Sprintf("the working days of %d are not in the calendar, which holds %d to %d: "+
 		"once the State Council General Office has published them, put the file %d.yaml into the folder national of the county's calendars (calendars: in county.yaml)",
 		e.Year, e.First, e.Last, e.Year)
 }
 
-// Load reads the layers in their order, the nation first; files are the *.yaml at the top of each. Errors name file and line.
+// Load reads the layers in their order, the nation first; files are the *.yaml at the top of each. A year of the first layer whose
+// file names no holiday is not published: there is no year without any. Errors name file and line.
 func Load(layers ...fs.FS) (*Calendar, error) {
 	if len(layers) == 0 {
 		return nil, errors.New("calendar: at least one layer is needed; the first is usually National()")
@@ -70,6 +77,12 @@ func Load(layers ...fs.FS) (*Calendar, error) {
 			return nil, err
 		}
 		if i == 0 {
+			files = slices.DeleteFunc(files, func(f *file) bool {
+				if len(f.Holidays) == 0 {
+					c.blank = append(c.blank, f.Year.value)
+				}
+				return len(f.Holidays) == 0
+			})
 			if err := c.span(files); err != nil {
 				return nil, err
 			}
@@ -92,7 +105,7 @@ func (c *Calendar) span(files []*file) error {
 	for i := 1; i < len(files); i++ {
 		// Indexes of days on both sides of a gap would differ by too little, without a word.
 		if before, f := files[i-1].Year.value, files[i]; f.Year.value != before+1 {
-			return f.errorf(f.Year.line, "the years must follow each other: %d.yaml is missing between %d and %d", before+1, before, f.Year.value)
+			return f.errorf(f.Year.line, "the years must follow each other: %d.yaml is missing, or names no holiday, between %d and %d", before+1, before, f.Year.value)
 		}
 	}
 	c.first = NewDate(files[0].Year.value, time.January, 1)
@@ -155,7 +168,7 @@ func (c *Calendar) index(d Date) int32 {
 }
 
 func (c *Calendar) unpublished(year int) error {
-	return &UnpublishedError{Year: year, First: c.first.Year(), Last: c.last().Year()}
+	return &UnpublishedError{Year: year, First: c.first.Year(), Last: c.last().Year(), Blank: slices.Contains(c.blank, year)}
 }
 
 // Published reports whether the calendar holds the year.

@@ -257,7 +257,7 @@ func TestMistakesNameFileAndLine(t *testing.T) {
 		return &fstest.MapFile{Data: []byte(strings.ReplaceAll(head+day, "2026", year))}
 	}
 	_, err := calendar.Load(fstest.MapFS{"2026.yaml": file("2026"), "2028.yaml": file("2028")})
-	if err == nil || !strings.Contains(err.Error(), "2028.yaml:2: the years must follow each other: 2027.yaml is missing") {
+	if err == nil || !strings.Contains(err.Error(), "2028.yaml:2: the years must follow each other: 2027.yaml is missing, or names no holiday,") {
 		t.Errorf("gap: have %v", err)
 	}
 	_, err = calendar.Load(fstest.MapFS{"a.yaml": file("2026"), "b.yaml": file("2026")})
@@ -384,5 +384,82 @@ func TestNationalTakesFurtherYears(t *testing.T) {
 	}
 	if c := load(t, calendar.National(os.DirFS(filepath.Join(t.TempDir(), "absent")))); c.Published(2027) || !c.Published(2026) {
 		t.Errorf("without the folder: %v", c.Years())
+	}
+}
+
+// The county overrides the province, and the province the nation; a year that the nation publishes late stands in the folder national.
+func TestLayersOfACounty(t *testing.T) {
+	file := func(year, name, days string) *fstest.MapFile {
+		return &fstest.MapFile{Data: []byte("name: " + name + "\nyear: " + year + "\npublished: " + year + "-01-02\nsource: 通知\nholidays:\n" + days)}
+	}
+	off := func(day string) string { return "  - {zh: 假, en: Off, from: " + day + ", to: " + day + "}\n" }
+	on := func(day string) string { return "  - {zh: 班, en: On, workdays: [" + day + "]}\n" }
+	folder := fstest.MapFS{
+		"national/2027.yaml": file("2027", "国", off("2027-01-01")),
+		"province/2026.yaml": file("2026", "省", off("2026-04-20")+off("2026-04-21")+off("2026-10-10")),
+		"2026.yaml":          file("2026", "县", on("2026-04-21")+off("2026-06-30")),
+		"readme.txt":         {Data: []byte("no calendar")},
+	}
+	c, err := calendar.LoadCounty(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for day, want := range map[string]bool{
+		"2026-04-20": false, // the province's own
+		"2026-04-21": true,  // which the county does not have
+		"2026-10-10": false, // a make-up workday of the nation, which the province does not work
+		"2026-06-30": false, // the county's own
+		"2026-06-29": true,
+		"2027-01-01": false,
+		"2027-01-04": true,
+	} {
+		if got, err := c.IsWorkday(date(t, day)); err != nil || got != want {
+			t.Errorf("%s: have %t %v, want %t", day, got, err, want)
+		}
+	}
+	paths := ""
+	for _, n := range c.Notices() {
+		if n.Year >= 2026 {
+			paths += fmt.Sprint(n.Layer, " ", n.Path, "; ")
+		}
+	}
+	if want := "0 national/2026.yaml; 0 national/2027.yaml; 1 province/2026.yaml; 2 2026.yaml; "; paths != want {
+		t.Errorf("have %s, want %s", paths, want)
+	}
+	folder["province/2026.yaml"] = file("2026", "省", off("2026-04-31"))
+	if _, err := calendar.LoadCounty(folder); err == nil || !strings.Contains(err.Error(), "calendar province/2026.yaml:6: ") {
+		t.Errorf("a mistake of the province: have %v", err)
+	}
+	if c, err := calendar.LoadCounty(nil); err != nil || c.Published(2027) {
+		t.Errorf("no folder: %v", err)
+	}
+	if _, err := calendar.LoadCounty(os.DirFS(filepath.Join(t.TempDir(), "calendras"))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder that is not there: have %v", err)
+	}
+	if os.Getuid() != 0 {
+		dir := t.TempDir()
+		if err := os.Mkdir(filepath.Join(dir, "province"), 0o000); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := calendar.LoadCounty(os.DirFS(dir)); err == nil {
+			t.Error("a province's calendar that cannot be read was left out")
+		}
+	}
+}
+
+// A file that stands in for a notice to come publishes nothing: its year would have no holiday.
+func TestAYearWithoutHolidaysIsNotPublished(t *testing.T) {
+	c, err := calendar.LoadCounty(fstest.MapFS{"national/2027.yaml": {Data: []byte("name: 国\nyear: 2027\npublished: 2026-11-04\nsource: 通知\nholidays: []\n")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Workdays(date(t, "2026-12-31"), date(t, "2027-01-04"))
+	var unpublished *calendar.UnpublishedError
+	if !errors.As(err, &unpublished) || unpublished.Year != 2027 || !unpublished.Blank || !strings.Contains(err.Error(), "2027.yaml of the nation's calendar names no holiday") {
+		t.Errorf("have %v", err)
+	}
+	// So is holiday-cn's own file of a year to come.
+	if o := readOfficial(t, 2027); len(o.Days) > 0 || c.Published(2027) {
+		t.Errorf("2027: the data name %d days, the calendar says published %t", len(o.Days), c.Published(2027))
 	}
 }

@@ -19,7 +19,7 @@ type file struct {
 	Source    string      `yaml:"source"`    // title and number of the notice
 	Holidays  []exception `yaml:"holidays"`
 
-	path string
+	path string // as people call it
 }
 
 // exception is a holiday: the days off, both ends included, and the make-up workdays that pay for them. A local file may name
@@ -94,15 +94,19 @@ type lineError struct {
 func (e *lineError) Error() string { return e.err.Error() }
 func (e *lineError) Unwrap() error { return e.err }
 
-// readLayer reads every .yaml file at the top of a layer, ordered by year.
+// readLayer reads every .yaml file at the top of a layer, ordered by year. A layer that does not exist has none.
 func readLayer(layer fs.FS) ([]*file, error) {
-	paths, err := fs.Glob(layer, "*.yaml")
-	if err != nil {
+	// fs.Glob would take a folder that cannot be read for an empty one.
+	entries, err := fs.ReadDir(layer, ".")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("calendar: list the calendar files: %w", err)
 	}
 	var files []*file
-	for _, p := range paths {
-		f, err := readFile(layer, p)
+	for _, entry := range entries {
+		if path.Ext(entry.Name()) != ".yaml" {
+			continue
+		}
+		f, err := readFile(layer, entry.Name())
 		if err != nil {
 			return nil, err
 		}
@@ -122,7 +126,10 @@ func readFile(layer fs.FS, p string) (*file, error) {
 	if err != nil {
 		return nil, fmt.Errorf("calendar: read %s: %w", p, err)
 	}
-	f := &file{path: path.Clean(p)}
+	f := &file{path: p}
+	if n, ok := layer.(named); ok {
+		f.path = path.Join(n.folder, p)
+	}
 	if err := decode(data, f); err != nil {
 		var at *lineError
 		var syntax yaml.Error

@@ -2,10 +2,48 @@ package calendar
 
 import (
 	"embed"
+	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"slices"
 )
+
+// The folders of a county's calendars. What stands beside them are the county's own files.
+const (
+	nationalFolder   = "national"
+	provincialFolder = "province"
+)
+
+// LoadCounty reads the calendar of a county from the folder of its calendars, which has three layers: the folder national with the
+// State Council's notices of years that were published after the program was built, the folder province with what the
+// province (and the prefecture) sets otherwise, and the county's own files at the top. Each may be absent; nil is none at all.
+func LoadCounty(folder fs.FS) (*Calendar, error) {
+	if folder == nil {
+		return Load(National())
+	}
+	if _, err := fs.ReadDir(folder, "."); err != nil {
+		return nil, fmt.Errorf("the folder of the county's calendars cannot be read: %w", err)
+	}
+	national, err := fs.Sub(folder, nationalFolder)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder %s of the county's calendars: %w", nationalFolder, err)
+	}
+	province, err := fs.Sub(folder, provincialFolder)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder %s of the county's calendars: %w", provincialFolder, err)
+	}
+	return Load(named{National(national), nationalFolder}, named{province, provincialFolder}, folder)
+}
+
+// named is a layer whose files are called by the folder they stand in, since each layer has a 2026.yaml.
+type named struct {
+	fs.FS
+	folder string
+}
+
+// ReadDir lists what the layer lists, which Open of a union does not.
+func (n named) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(n.FS, name) }
 
 //go:embed cn/*.yaml
 var embedded embed.FS
@@ -28,8 +66,8 @@ var _ fs.ReadDirFS = union(nil)
 
 func (u union) Open(name string) (fs.File, error) {
 	for _, layer := range slices.Backward(u[1:]) {
-		if f, err := layer.Open(name); err == nil {
-			return f, nil
+		if f, err := layer.Open(name); !errors.Is(err, fs.ErrNotExist) {
+			return f, err
 		}
 	}
 	return u[0].Open(name)
@@ -47,8 +85,8 @@ func (u union) ReadDir(name string) ([]fs.DirEntry, error) {
 	}
 	for _, layer := range u[1:] {
 		entries, err := fs.ReadDir(layer, name)
-		if err != nil {
-			continue
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
 		for _, e := range entries {
 			all[e.Name()] = e

@@ -164,6 +164,7 @@ func recordColumns(t *Table) []Column {
 		{"dataset", Code, Assigned, false, "the dataset it belongs to"},
 		{"source_department", Code, Assigned, false, "the department whose dataset it is (数源部门)"},
 		{"source_time", Timestamp, Assigned, false, "when the source says it was written"},
+		{"received_at", Timestamp, Assigned, false, "when this version reached the county: its message was stored on the bus"},
 		{"version", Version, Assigned, false, "orders the versions of one record: stream sequence and row"},
 		{"deleted", Flag, Assigned, false, "1 when this version says that the record is gone"},
 	}

@@ -12,7 +12,11 @@ const (
 	Loader  = "shire_loader"  // migrates, loads, and is the definer of every view
 	Analyst = "shire_analyst" // reads what carries no personal data
 	Sharing = "shire_sharing" // reads one person's records for the sharing interface, and writes down that it did
+	Jobs    = "shire_jobs"    // runs the county's own statements that write: reads as the analyst does, and writes to Own
 )
+
+// Own is the database of the county's own tables and views. The first job that writes makes it.
+const Own = "own"
 
 // User is one user of the warehouse and what it may do.
 type User struct {
@@ -23,7 +27,7 @@ type User struct {
 }
 
 // databases are all that the program owns, in the order in which they are made.
-var databases = []string{"store", "restricted", "mart", "metrics", "ops", "audit"}
+var databases = []string{"store", "restricted", "mart", "known", "metrics", "ops", "audit"}
 
 // Access is who may read and write what: the one definition from which the embedded engine's users and [AccessSQL]
 // are made.
@@ -50,7 +54,7 @@ func Access() []User {
 				"log_queries":        "0", // I7: what people look for is in the text of their queries
 			},
 			// I7: neither restricted nor store. The views run with the loader's rights and show what may be seen.
-			Grants: []string{"SELECT ON mart.*", "SELECT ON metrics.*", "SELECT ON ops.*", "SELECT ON audit.*"},
+			Grants: []string{"SELECT ON mart.*", "SELECT ON known.*", "SELECT ON metrics.*", "SELECT ON ops.*", "SELECT ON audit.*", "SELECT ON " + Own + ".*"},
 		},
 		{
 			Name: Sharing,
@@ -62,6 +66,23 @@ func Access() []User {
 				"log_queries":        "0", // I7
 			},
 			Grants: []string{"SELECT ON restricted.*", "SELECT ON mart.*", "SELECT, INSERT ON audit.*"},
+		},
+		{
+			Name: Jobs,
+			Settings: map[string]string{
+				"max_execution_time": "21600",
+				"max_memory_usage":   "1500000000",
+				"max_threads":        "2",
+				"async_insert":       "0", // what a job has written is there when it ends
+				"log_queries":        "0", // I7
+			},
+			// I7: what it can read holds nothing personal, so neither does what it writes. No dictionaries, which read
+			// with rights that are not their maker's, and no engine that reaches beyond this server.
+			Grants: []string{
+				"SELECT ON mart.*", "SELECT ON known.*", "SELECT ON metrics.*", "SELECT ON ops.*", "SELECT ON audit.*",
+				"SHOW, SELECT, INSERT, ALTER TABLE, ALTER VIEW, TRUNCATE, OPTIMIZE, CREATE DATABASE, CREATE TABLE, CREATE VIEW, DROP TABLE, DROP VIEW ON " + Own + ".*",
+				"TABLE ENGINE ON MergeTree", "TABLE ENGINE ON ReplacingMergeTree", "TABLE ENGINE ON SummingMergeTree", "TABLE ENGINE ON AggregatingMergeTree",
+			},
 		},
 	}
 }

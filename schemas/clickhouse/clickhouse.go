@@ -1,7 +1,7 @@
 // Package clickhouse is the warehouse's schema: tables by numbered migrations, views that are written anew at every
 // start, the reference tables that the program fills from its files, and who may read what.
 //
-// A warehouse is made ready by [Migrate], then [LoadReference], then [ApplyViews].
+// A warehouse is made ready by [Migrate], then [LoadReference], then [Views.Apply].
 package clickhouse
 
 import (
@@ -18,8 +18,8 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// versionTable is where goose keeps which migrations were applied.
-const versionTable = "store.schema_migrations"
+// VersionTable is where goose keeps which migrations were applied.
+const VersionTable = "store.schema_migrations"
 
 // NewerError says that a newer program has already migrated this warehouse.
 type NewerError struct{ Warehouse, Program int64 }
@@ -31,7 +31,10 @@ func (e *NewerError) Error() string {
 
 // Migrate brings the tables of the warehouse to this program's [Version]. The statements can be repeated, so that a
 // process that is killed in the middle is mended by the next. The error is a [NewerError] if a newer program has been here.
-func Migrate(ctx context.Context, db *sql.DB) error {
+func Migrate(ctx context.Context, db *sql.DB) error { return MigrateTo(ctx, db, Version()) }
+
+// MigrateTo is Migrate up to a version that an older program had: for a restore of its backup.
+func MigrateTo(ctx context.Context, db *sql.DB, version int64) error {
 	provider, err := provider(ctx, db)
 	if err != nil {
 		return err
@@ -43,7 +46,7 @@ func Migrate(ctx context.Context, db *sql.DB) error {
 	if current > Version() {
 		return &NewerError{Warehouse: current, Program: Version()}
 	}
-	if _, err := provider.Up(ctx); err != nil {
+	if _, err := provider.UpTo(ctx, version); err != nil {
 		var partial *goose.PartialError
 		if errors.As(err, &partial) {
 			return fmt.Errorf("migration %s of the warehouse failed; nothing was lost, it is tried again at the next start: %w",
@@ -63,7 +66,7 @@ func provider(ctx context.Context, db *sql.DB) (*goose.Provider, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithTableName(versionTable),
+	provider, err := goose.NewProvider(goose.DialectClickHouse, db, files, goose.WithTableName(VersionTable),
 		goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, fmt.Errorf("read the migrations: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"flag"
 	"log/slog"
 	"os"
 	"testing"
@@ -26,6 +27,10 @@ var engine struct {
 
 func TestMain(m *testing.M) {
 	embedded.RunChildIfAsked()
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		flag.Set("rapid.checks", "8") // each fills the warehouse twice
+	}
 	os.Exit(run(m))
 }
 

@@ -46,6 +46,8 @@ func months(from, to string) metrics.Query {
 type curve struct {
 	cases, closed           uint64
 	median, p90, closedOnly *float64
+	lower, upper            *float64 // of the median
+	p90Lower, p90Upper      *float64
 }
 
 func survival(t *testing.T, c conn.Conn, name, timeZone string, q metrics.Query) (map[string]curve, error) {
@@ -67,7 +69,7 @@ func survival(t *testing.T, c conn.Conn, name, timeZone string, q metrics.Query)
 	for rows.Next() {
 		var key string
 		var r curve
-		if err := rows.Scan(&key, &r.cases, &r.closed, &r.median, &r.p90, &r.closedOnly); err != nil {
+		if err := rows.Scan(&key, &r.cases, &r.closed, &r.median, &r.lower, &r.upper, &r.p90, &r.p90Lower, &r.p90Upper, &r.closedOnly); err != nil {
 			t.Fatal(err)
 		}
 		curves[key] = r
@@ -93,8 +95,8 @@ func ratio(t *testing.T, c conn.Conn, name string, q metrics.Query) map[string][
 	parts := map[string][2]float64{}
 	for rows.Next() {
 		var key string
-		var numerator, denominator float64
-		if err := rows.Scan(&key, &numerator, &denominator); err != nil {
+		var numerator, denominator, units, open float64
+		if err := rows.Scan(&key, &numerator, &denominator, &units, &open); err != nil {
 			t.Fatal(err)
 		}
 		parts[key] = [2]float64{numerator, denominator}
@@ -344,9 +346,16 @@ func TestReceiptTrap(t *testing.T) {
 		t.Errorf("%d months, want 16", len(byMonth))
 	}
 	d := definition(t, "citizen_time")
-	if r := byMonth["2012-01"]; d.SurvivalRow("2012-01", r.cases, r.closed, r.median, r.p90, r.closedOnly).State != metrics.StateNotEstimable {
+	if r := byMonth["2012-01"]; d.SurvivalRow("2012-01", metrics.Curve{Cases: r.cases, Closed: r.closed, Value: r.median, P90: r.p90, ClosedOnly: r.closedOnly}).State != metrics.StateNotEstimable {
 		t.Error("2012-01 is not called not estimable")
 	}
+	// What is published about the log's process. Its steps have no ends, so that nobody can tell work from waiting.
+	same(t, read(t, analyst, "count(); sum(steps); countIf(extra_steps > 0); sum(extra_steps); round(avg(seconds), 3); round(max(seconds), 3); sum(waiting_seconds) + sum(working_seconds); sum(untold_seconds) = sum(seconds)",
+		"FROM mart.case_traces"), "1434 8577 91 245 467263.915 23832541.524 0 1")
+	same(t, read(t, analyst, "count(); sum(cases); round(sum(share), 9)", "FROM mart.case_variants"), "116 1434 1")
+	same(t, read(t, analyst, "sum(transitions); sumIf(transitions, from_activity = ''); sumIf(transitions, to_activity = '')", "FROM mart.directly_follows"), "10011 1434 1434") // a step more than steps in each case
+	same(t, read(t, analyst, "sum(extra_steps)", "FROM mart.rework_loops"), "245")
+	same(t, read(t, analyst, "count(); sum(steps)", "FROM mart.activity_times"), "27 8577")
 	if got := ratio(t, analyst, "on_time_rate", months("2010-09", "2012-02"))[""]; got[0] != 1329-377 {
 		t.Errorf("on time: %v, want 952 of those closed or open past the deadline", got)
 	}

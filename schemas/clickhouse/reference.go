@@ -3,6 +3,7 @@ package clickhouse
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -11,9 +12,9 @@ import (
 	"github.com/shirecounty/shire/schemas/contract"
 )
 
-// LoadReference makes store.calendar and store.departments say what the program's files say. It writes only what differs,
-// so that a start changes nothing when nothing changed.
-func LoadReference(ctx context.Context, conn driver.Conn, cal *calendar.Calendar, departments map[string]contract.Text) error {
+// LoadReference makes store.calendar, store.departments and store.catalogue say what the program's files say. It writes only
+// what differs, so that a start changes nothing when nothing changed.
+func LoadReference(ctx context.Context, conn driver.Conn, cal *calendar.Calendar, departments map[string]contract.Text, datasets iter.Seq[*contract.Dataset]) error {
 	days := map[calendar.Date]calendarRow{}
 	for d := range cal.Days() {
 		row := calendarRow{Day: int32(d.Date), Index: d.Index, Zh: d.Holiday.Zh, En: d.Holiday.En}
@@ -40,6 +41,19 @@ func LoadReference(ctx context.Context, conn driver.Conn, cal *calendar.Calendar
 		func(r departmentRow) []any { return []any{r.Code, r.Zh, r.En} }); err != nil {
 		return fmt.Errorf("write the names of the departments to the warehouse: %w", err)
 	}
+	items := map[string]catalogueRow{}
+	for d := range datasets {
+		items[d.Name] = catalogueRow{d.Name, d.Department, d.Title.Zh, d.Title.En, d.Sharing.Type, d.Sharing.Ground, d.UpdateCycle, uint64(d.Version)}
+	}
+	if err := replace(ctx, conn, "catalogue", items,
+		"SELECT dataset, department, title_zh, title_en, sharing, ground, update_cycle, contract_version FROM store.catalogue FINAL",
+		func(r catalogueRow) string { return r.Dataset },
+		"INSERT INTO store.catalogue (dataset, department, title_zh, title_en, sharing, ground, update_cycle, contract_version, version, deleted)",
+		func(r catalogueRow) []any {
+			return []any{r.Dataset, r.Department, r.Zh, r.En, r.Sharing, r.Ground, r.UpdateCycle, r.Contract}
+		}); err != nil {
+		return fmt.Errorf("write the catalogue to the warehouse: %w", err)
+	}
 	return nil
 }
 
@@ -55,6 +69,17 @@ type departmentRow struct {
 	Code string `ch:"code"`
 	Zh   string `ch:"name_zh"`
 	En   string `ch:"name_en"`
+}
+
+type catalogueRow struct {
+	Dataset     string `ch:"dataset"`
+	Department  string `ch:"department"`
+	Zh          string `ch:"title_zh"`
+	En          string `ch:"title_en"`
+	Sharing     string `ch:"sharing"`
+	Ground      string `ch:"ground"`
+	UpdateCycle string `ch:"update_cycle"`
+	Contract    uint64 `ch:"contract_version"`
 }
 
 // replace makes the current rows of a reference table those of want, in one insert: readers see all of it or nothing.

@@ -20,6 +20,13 @@ import (
 
 const zone = "Asia/Shanghai"
 
+// catalogue is three items, of the three sharing types.
+var catalogue = []*contract.Dataset{
+	{Name: "free", Department: "police", Title: contract.Text{Zh: "户籍", En: "Residents"}, Version: 1, Sharing: contract.Sharing{Type: "unconditional"}},
+	{Name: "granted", Department: "civil", Title: contract.Text{Zh: "婚姻", En: "Marriages"}, Version: 1, Sharing: contract.Sharing{Type: "conditional"}},
+	{Name: "closed", Department: "health", Title: contract.Text{Zh: "病历", En: "Files"}, Version: 2, Sharing: contract.Sharing{Type: "none", Ground: "Law 1"}},
+}
+
 // ready gives an empty warehouse with its reference tables and views.
 func ready(t *testing.T) conn.Conn {
 	t.Helper()
@@ -27,11 +34,14 @@ func ready(t *testing.T) conn.Conn {
 	for _, table := range append([]*canonical.Table{canonical.Links}, canonical.Tables...) {
 		exec(t, c, "TRUNCATE TABLE "+table.Database+"."+table.Name)
 	}
+	for _, table := range clickhouse.Kept() {
+		exec(t, c, "TRUNCATE TABLE store."+table+"_versions")
+	}
 	cal, err := calendar.Load(calendar.National())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := clickhouse.LoadReference(t.Context(), c, cal, map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}}); err != nil {
+	if err := clickhouse.LoadReference(t.Context(), c, cal, map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}}, slices.Values(catalogue)); err != nil {
 		t.Fatal(err)
 	}
 	set, err := metrics.Load()

@@ -28,6 +28,7 @@ type Dataset struct {
 	UpdateCycle string   `yaml:"update_cycle,omitempty" json:"update_cycle,omitempty" jsonschema:"enum=realtime,enum=daily,enum=weekly,enum=monthly,enum=yearly,enum=irregular"`
 	Sharing     Sharing  `yaml:"sharing" json:"sharing" jsonschema:"required"`
 	Zone        string   `yaml:"time_zone,omitempty" json:"time_zone,omitempty" jsonschema:"description=Time zone of times without an offset; the county's when absent"`
+	EndsFilled  bool     `yaml:"ends_filled,omitempty" json:"ends_filled,omitempty" jsonschema:"description=Where the source knows no end of a step it writes the start: an end that is the start is taken as not known"`
 	Drift       Drift    `yaml:"drift,omitempty" json:"drift,omitzero" jsonschema:"description=What is to be done when the source's columns change"`
 	Fields      []Field  `yaml:"fields" json:"fields" jsonschema:"required"`
 	Checks      []Check  `yaml:"checks,omitempty" json:"checks,omitempty"`

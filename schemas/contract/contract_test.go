@@ -82,6 +82,7 @@ func TestMistakes(t *testing.T) {
 		{"unknown sharing", "type: conditional", "type: conditionel", `c.yaml:7: sharing type "conditionel" is not known; did you mean "conditional"?`},
 		{"not shared without ground", "type: conditional", "type: none", "c.yaml:7: a dataset that is not shared needs its legal ground; name the law or rule in ground:"},
 		{"unknown delivery", "version: 1", "version: 1\ndelivery: snapshots", `c.yaml:6: delivery "snapshots" is not known; did you mean "snapshot"?`},
+		{"filled ends of nothing", "version: 1", "version: 1\nends_filled: true", "c.yaml:6: the dataset gives no ends of steps that could be filled; leave it out, or map ended_at of case_steps"},
 		{"unknown zone", "version: 1", "version: 1\ntime_zone: Asia/Xianyang", `c.yaml:6: time zone "Asia/Xianyang" is not known; write a name such as Asia/Shanghai`},
 		{"unknown type", "type: chinese_name", "type: chinese_nam", `c.yaml:11: type "chinese_nam" of field name is not known; did you mean "chinese_name"?`},
 		{"field twice", "name: item, type", "name: number, type", "c.yaml:10: field number stands twice; rename one of them"},

@@ -22,6 +22,11 @@ type Set map[string]*Dataset
 // Names lists the datasets in order.
 func (s Set) Names() []string { return slices.Sorted(maps.Keys(s)) }
 
+// EndsFilled lists the datasets whose source writes the start of a step where it knows no end.
+func (s Set) EndsFilled() []string {
+	return slices.DeleteFunc(s.Names(), func(name string) bool { return !s[name].EndsFilled })
+}
+
 // LoadDir reads every *.yaml in the directory. zone is the county's time zone. The error is
 // document.Problems with every mistake of every file.
 func LoadDir(dir, zone string) (Set, error) {
@@ -325,6 +330,9 @@ func (p *prover) emits() {
 			}
 		}
 		p.columns(path, table, e)
+	}
+	if p.d.EndsFilled && !slices.ContainsFunc(p.d.Emits, func(e Emit) bool { _, ends := e.Columns["ended_at"]; return e.Table == "case_steps" && ends }) {
+		p.fail("$.ends_filled", "leave it out, or map ended_at of case_steps", "the dataset gives no ends of steps that could be filled")
 	}
 	for i, e := range p.d.Emits {
 		p.refers(fmt.Sprintf("$.emits[%d].person", i), e, party{e.Person, canonical.PersonMention}, parties)

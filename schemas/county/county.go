@@ -14,10 +14,13 @@ import (
 type Config struct {
 	County      County                   `yaml:"county" json:"county" jsonschema:"required"`
 	Contracts   string                   `yaml:"contracts" json:"contracts" jsonschema:"required,description=Folder with the dataset contracts (*.yaml); relative to this file"`
-	Calendars   string                   `yaml:"calendars,omitempty" json:"calendars,omitempty" jsonschema:"description=Folder with working-calendar files that override single days; its folder national holds the nation's files of years that were published after this program"`
+	Calendars   string                   `yaml:"calendars,omitempty" json:"calendars,omitempty" jsonschema:"description=Folder with working-calendar files that override single days; its folder national holds the nation's files of years that were published after this program and its folder province the province's"`
+	Clocks      Clocks                   `yaml:"clocks,omitempty" json:"clocks,omitempty"`
 	Engines     Engines                  `yaml:"engines,omitempty" json:"engines,omitempty"`
 	Departments map[string]contract.Text `yaml:"departments,omitempty" json:"departments,omitempty" jsonschema:"description=Names of the departments whose codes the data uses"`
 	Sources     []Source                 `yaml:"sources" json:"sources" jsonschema:"required"`
+	Jobs        []Job                    `yaml:"jobs,omitempty" json:"jobs,omitempty"`
+	JobsFolder  string                   `yaml:"jobs_folder,omitempty" json:"jobs_folder,omitempty" jsonschema:"description=Folder with more jobs (*.yaml); each file holds a list of jobs or one job"`
 	Flow        Flow                     `yaml:"flow,omitempty" json:"flow,omitempty"`
 	Portal      Portal                   `yaml:"portal,omitempty" json:"portal,omitempty"`
 	Pseudonyms  Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
@@ -64,6 +67,8 @@ type ClickHouse struct {
 	Password        Secret `yaml:"password,omitempty" json:"password,omitempty"`
 	AnalystUser     string `yaml:"analyst_user,omitempty" json:"analyst_user,omitempty" jsonschema:"description=User that figures and shire sql read as; shire_analyst when absent"`
 	AnalystPassword Secret `yaml:"analyst_password,omitempty" json:"analyst_password,omitempty"`
+	JobsUser        string `yaml:"jobs_user,omitempty" json:"jobs_user,omitempty" jsonschema:"description=User that jobs with SQL which writes run as; shire_jobs when absent"`
+	JobsPassword    Secret `yaml:"jobs_password,omitempty" json:"jobs_password,omitempty"`
 	TLS             TLS    `yaml:"tls,omitempty" json:"tls,omitempty"`
 	NativePort      int    `yaml:"native_port,omitempty" json:"native_port,omitempty" jsonschema:"description=Port of the embedded server on loopback; any free one when absent"`
 	HTTPPort        int    `yaml:"http_port,omitempty" json:"http_port,omitempty"`
@@ -86,6 +91,7 @@ type Source struct {
 	With     map[string]any `yaml:"with,omitempty" json:"with,omitempty" jsonschema:"description=Settings of the connector"`
 	Schedule string         `yaml:"schedule,omitempty" json:"schedule,omitempty" jsonschema:"description=Read to its end at these times and not followed in between: minute hour day-of-month month day-of-week in the county's time zone"`
 
+	Timed bool      `yaml:"-" json:"-"` // a job reads it, by Schedule or by another entry of jobs; it is not followed
 	Path  string    `yaml:"-" json:"-"` // YAML path of this source, for messages
 	Times *Schedule `yaml:"-" json:"-"` // Schedule, read; nil for a source that is followed
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/shirecounty/shire/schemas/calendar/clock"
 	"github.com/shirecounty/shire/schemas/document"
 )
 
@@ -93,12 +94,34 @@ func TestGoodCounty(t *testing.T) {
 	}
 }
 
+func TestClocks(t *testing.T) {
+	for text, want := range map[string]clock.Rules{
+		"": {}, "clocks: {unit: day}": {},
+		"clocks: {unit: half_day}":                  {HalfDays: true, Noon: 12 * time.Hour},
+		"clocks: {unit: half_day, noon: \"13:30\"}": {HalfDays: true, Noon: 13*time.Hour + 30*time.Minute},
+	} {
+		c, _, err := load(write(t, good+text+"\n"), kinds, lookup)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := c.Clocks.Rules(); got != want {
+			t.Errorf("%q: have %+v, want %+v", text, got, want)
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ name, right, wrong, want string }{
 		{"typo in a key", "contracts: contracts", "contracs: contracts", `county.yaml:2: "contracs" is not a key here; did you mean "contracts"?`},
 		{"division", `"350100"`, `"3501"`, `county.yaml:1: "3501" is not a division code; write the six digits of GB/T 2260, in quotes`},
 		{"no name", "name_zh: 某县, ", "", "county.yaml:1: the county has no name; write name_zh:"},
 		{"zone", "name_en: A county", "time_zone: Asia/Shangai", `county.yaml:1: time zone "Asia/Shangai" is not known; write a name such as Asia/Shanghai`},
+		{"no such folder", "contracts: contracts", "contracts: contracts\ncalendars: calendras", "county.yaml:3: there is no folder "},
+		{"unit of clocks", "contracts: contracts", "contracts: contracts\nclocks: {unit: half-day}", `county.yaml:3: legal time is not counted in "half-day"; write day or half_day`},
+		{"noon", "contracts: contracts", "contracts: contracts\nclocks: {unit: half_day, noon: twelve}", `county.yaml:3: "twelve" is not a time of day that has a morning; write hours and minutes in quotes, such as "12:00"`},
+		{"noon at midnight", "contracts: contracts", "contracts: contracts\nclocks: {unit: half_day, noon: \"00:00\"}", `county.yaml:3: "00:00" is not a time of day`},
+		{"noon at nine", "contracts: contracts", "contracts: contracts\nclocks: {unit: half_day, noon: \"9:00\"}", `county.yaml:3: "9:00" is not a time of day`},
+		{"noon of whole days", "contracts: contracts", "contracts: contracts\nclocks: {noon: \"12:30\"}", `county.yaml:3: noon parts the halves of a day, and whole days are counted; write unit: half_day beside it, or leave noon out`},
 		{"unset variable", "${LOAD}", "${LAOD}", "county.yaml:14: the environment variable LAOD is not set; export LAOD=... before you start shire"},
 		{"no duration", "${LINGER:-20ms}", "20", "county.yaml:13: write a duration such as 200ms, 5s or 2m"},
 		{"negative duration", "${LINGER:-20ms}", "-20ms", "county.yaml:13: write a duration such as 200ms, 5s or 2m"},

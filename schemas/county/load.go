@@ -43,6 +43,10 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	c.defaults()
 	c.prove(fail, kinds)
 	c.proveSchedules(fail)
+	c.proveClocks(fail)
+	problems = append(problems, c.gatherJobs(env)...)
+	problems = append(problems, c.proveJobs()...)
+	c.markTimed()
 	set, err := contract.LoadDir(c.Contracts, c.County.TimeZone)
 	if err != nil {
 		return nil, nil, append(problems, err.(document.Problems)...)
@@ -72,7 +76,7 @@ func (c *Config) defaults() {
 	if c.Calendars != "" {
 		c.Calendars = c.Resolve(c.Calendars)
 	}
-	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Pseudonyms.Key} {
+	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Engines.ClickHouse.JobsPassword, &c.Pseudonyms.Key} {
 		if path, isFile := strings.CutPrefix(string(*secret), "file:"); isFile {
 			*secret = Secret("file:" + c.Resolve(path))
 		}
@@ -111,6 +115,11 @@ func (c *Config) prove(fail func(path, do, format string, args ...any), kinds []
 	}
 	if _, err := time.LoadLocation(c.County.TimeZone); err != nil || c.County.TimeZone == "Local" {
 		fail("$.county.time_zone", "write a name such as Asia/Shanghai", "time zone %q is not known", c.County.TimeZone)
+	}
+	if c.Calendars != "" {
+		if info, err := os.Stat(c.Calendars); err != nil || !info.IsDir() {
+			fail("$.calendars", "make the folder, or leave calendars: out", "there is no folder %s", c.Calendars)
+		}
 	}
 	if _, _, err := net.SplitHostPort(c.Portal.Listen); err != nil {
 		fail("$.portal.listen", "write host:port, such as 127.0.0.1:8080", "%q is not an address to listen on", c.Portal.Listen)
@@ -188,6 +197,14 @@ func (c *Config) proveSchedules(fail func(path, do, format string, args ...any))
 	}
 }
 
+// markTimed finds the sources that jobs read.
+func (c *Config) markTimed() {
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		s.Timed = slices.ContainsFunc(c.Jobs, func(j Job) bool { return j.Do.Kind == "read" && j.Do.Text() == s.Name })
+	}
+}
+
 // proveDatasets checks that each delivered dataset has a contract and one source: the position at which a
 // connector resumes is the last message of the dataset's subject (I2), which two sources would mix.
 func (c *Config) proveDatasets(fail func(path, do, format string, args ...any), set contract.Set) {
@@ -221,46 +238,60 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 			ClickHouse struct {
 				Password string
 				Analyst  string `yaml:"analyst_password"`
+				Jobs     string `yaml:"jobs_password"`
 			}
 		}
 		Pseudonyms struct{ Key string }
 		Sources    []struct{ With map[string]any }
+		Jobs       []struct{ Do any }
 	}
 	// The file was read strictly before, so what does not fit here is not a secret.
 	_ = yaml.Unmarshal(text, &written)
-	var problems document.Problems
-	type place struct{ path, text string }
-	places := []place{
-		{"$.engines.nats.password", written.Engines.NATS.Password},
-		{"$.engines.clickhouse.password", written.Engines.ClickHouse.Password},
-		{"$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst},
-		{"$.pseudonyms.key", written.Pseudonyms.Key},
-	}
-	var within func(path string, v any)
-	within = func(path string, v any) {
-		switch v := v.(type) {
-		case map[string]any:
-			for _, k := range slices.Sorted(maps.Keys(v)) {
-				if text, ok := v[k].(string); ok && slices.Contains(SecretKeys, k) {
-					places = append(places, place{path + "." + k, text})
-					continue
-				}
-				within(path+"."+k, v[k])
-			}
-		case []any:
-			for i, item := range v {
-				within(fmt.Sprintf("%s[%d]", path, i), item)
-			}
-		}
-	}
+	problems := append(document.Problems{},
+		plainAt(doc, "$.engines.nats.password", written.Engines.NATS.Password)...)
+	problems = append(problems, plainAt(doc, "$.engines.clickhouse.password", written.Engines.ClickHouse.Password)...)
+	problems = append(problems, plainAt(doc, "$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst)...)
+	problems = append(problems, plainAt(doc, "$.engines.clickhouse.jobs_password", written.Engines.ClickHouse.Jobs)...)
+	problems = append(problems, plainAt(doc, "$.pseudonyms.key", written.Pseudonyms.Key)...)
 	for i, source := range written.Sources {
-		within(fmt.Sprintf("$.sources[%d].with", i), source.With)
+		problems = append(problems, plainWithin(doc, fmt.Sprintf("$.sources[%d].with", i), source.With)...)
 	}
-	for _, s := range places {
-		if s.text == "" || strings.HasPrefix(s.text, "file:") || secretShape.MatchString(s.text) {
-			continue
-		}
-		problems = append(problems, doc.At(s.path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret"))
+	for i, job := range written.Jobs {
+		problems = append(problems, plainWithin(doc, fmt.Sprintf("$.jobs[%d].do", i), job.Do)...)
 	}
 	return problems
+}
+
+// plainWithin looks for secrets by the names that [SecretKeys] lists.
+func plainWithin(doc *document.Document, path string, v any) (problems document.Problems) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if text, ok := v[k].(string); ok && slices.Contains(SecretKeys, k) {
+				problems = append(problems, plainAt(doc, path+"."+k, text)...)
+				continue
+			}
+			if named, ok := v[k].(map[string]any); ok && k == "secrets" { // each under a name of its own
+				for _, name := range slices.Sorted(maps.Keys(named)) {
+					if text, ok := named[name].(string); ok {
+						problems = append(problems, plainAt(doc, path+"."+k+"."+name, text)...)
+					}
+				}
+				continue
+			}
+			problems = append(problems, plainWithin(doc, path+"."+k, v[k])...)
+		}
+	case []any:
+		for i, item := range v {
+			problems = append(problems, plainWithin(doc, fmt.Sprintf("%s[%d]", path, i), item)...)
+		}
+	}
+	return problems
+}
+
+func plainAt(doc *document.Document, path, text string) document.Problems {
+	if text == "" || strings.HasPrefix(text, "file:") || secretShape.MatchString(text) {
+		return nil
+	}
+	return document.Problems{doc.At(path, "a secret stands in the file in the clear", "write ${NAME} or file:PATH, and change the secret")}
 }

@@ -112,7 +112,7 @@ func (s *Schedule) Next(t time.Time) time.Time {
 			return time.Time{}
 		}
 		// In the second showing of an hour the wall is behind: what has been met is passed over.
-		if at := s.moment(wall); at.After(t) {
+		if at := moment(wall, s.zone); at.After(t) {
 			return at
 		}
 	}
@@ -128,8 +128,8 @@ func (s *Schedule) onWall(wall time.Time) time.Time {
 }
 
 // moment is when the wall shows a time: the first time where it does twice, the end of the gap where it never does.
-func (s *Schedule) moment(wall time.Time) time.Time {
-	at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, s.zone)
+func moment(wall time.Time, zone *time.Location) time.Time {
+	at := time.Date(wall.Year(), wall.Month(), wall.Day(), wall.Hour(), wall.Minute(), 0, 0, zone)
 	start, end := at.ZoneBounds()
 	_, offset := at.Zone()
 	// In a gap time.Date takes one of the two offsets around it, and so lands behind the gap or before it.

@@ -109,10 +109,30 @@ func parse(file string, data []byte, into any, lookup func(string) (string, bool
 	return doc, nil
 }
 
+// Decode reads a part of a parsed file strictly into the value that into points to: for those who learn only from the file
+// what a part of it means. The error is Problems.
+func Decode(file string, node ast.Node, into any) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = Problems{{File: file, Line: nodeLine(node), Message: "this is not YAML that can be read"}}
+		}
+	}()
+	if err := yaml.NodeToValue(node, into, yaml.Strict()); err != nil {
+		return Problems{fromYAML(file, err, into)}
+	}
+	return nil
+}
+
 // At makes a problem at the place of a YAML path such as "$.fields[2].type". A path that does not exist
 // (the value is what is missing) is placed at the nearest parent that does.
 func (d *Document) At(path, message, do string) *Problem {
 	return &Problem{File: d.File, Line: d.line(path), Message: message, Do: do}
+}
+
+// Sequence tells whether the document is a list.
+func (d *Document) Sequence() bool {
+	_, list := d.root.Docs[0].Body.(*ast.SequenceNode)
+	return list
 }
 
 func (d *Document) line(path string) int {
@@ -148,9 +168,11 @@ func Errorf(node ast.Node, format string, args ...any) error {
 
 // words are what people call the Go types that the library's messages name.
 var words = strings.NewReplacer("map[string]interface {}", "a mapping", "[]interface {}", "a list", "string", "a text", "uint64", "a number",
-	"int64", "a number", "float64", "a number with decimals", "int", "a number", "bool", "true or false")
+	"int64", "a number", "float64", "a number with decimals", "int", "a number", "bool", "true or false", "a sequence", "a list")
 
 var wrongType = regexp.MustCompile(`^cannot unmarshal (.+) into Go (?:struct field \S+|value) of type (.+)$`)
+
+var wrongShape = regexp.MustCompile(`^(\S+) was used where (mapping|sequence) is expected$`)
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 
@@ -169,6 +191,9 @@ func fromYAML(file string, err error, into any) *Problem {
 		if !strings.Contains(m[2], ".") {
 			p.Do = "write " + words.Replace(m[2])
 		}
+	}
+	if m := wrongShape.FindStringSubmatch(p.Message); m != nil {
+		p.Message, p.Do = words.Replace(m[1])+" stands here", "write "+words.Replace("a "+m[2])
 	}
 	if m := unknownField.FindStringSubmatch(p.Message); m != nil {
 		p.Message = fmt.Sprintf("%q is not a key here", m[1])

@@ -95,6 +95,7 @@ func TestSchemasRefuseMistakes(t *testing.T) {
 	contractText := `{dataset: d, department: p, owner: {zh: a, en: b}, title: {zh: a, en: b}, version: 1, key: [k], sharing: {type: unconditional},
   fields: [{name: k, type: identifier, sensitivity: open}], emits: [{table: cases, columns: {case_number: k, item_code: {value: x}, document: [k, k]}}]}`
 	countyText := `{county: {division: "350100", name_zh: 某县, name_en: X}, contracts: contracts, sources: [{name: s, kind: file, datasets: [d]}],
+  jobs: [{name: a, do: {read: s}, every: 5m, missed: once, retries: {most: 3}}, {name: b, after: [a], do: review}],
   flow: {pack_rows: 10, pack_bytes: 1MiB, load_bytes: 1048576, load_age: "${AGE:-5s}"}, pseudonyms: {key: "${KEY}"}}`
 	for _, c := range []struct {
 		name, text, wrong, right string
@@ -108,6 +109,10 @@ func TestSchemasRefuseMistakes(t *testing.T) {
 		{"constant misspelt", contractText, "{valeu: x}", "{value: x}", contract.JSONSchema},
 		{"number for a column", contractText, "case_number: 7", "case_number: k", contract.JSONSchema},
 		{"typo in county.yaml", countyText, "contracs: contracts", "contracts: contracts", county.JSONSchema},
+		{"typo in a job", countyText, "evry: 5m", "every: 5m", county.JSONSchema},
+		{"unknown policy of a job", countyText, "missed: twice", "missed: once", county.JSONSchema},
+		{"a job without work", countyText, "name: a}, {name: b", "name: a, do: {read: s}, every: 5m, missed: once, retries: {most: 3}}, {name: b", county.JSONSchema},
+		{"a job's work is a list", countyText, "do: [review]", "do: review", county.JSONSchema},
 		{"division too short", countyText, `division: "3501"`, `division: "350100"`, county.JSONSchema},
 		{"no size", countyText, "pack_bytes: much", "pack_bytes: 1MiB", county.JSONSchema},
 		{"no duration", countyText, `load_age: soon`, `load_age: "${AGE:-5s}"`, county.JSONSchema},

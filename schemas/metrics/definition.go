@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -20,7 +19,9 @@ var embedded embed.FS
 
 // The kinds of metrics.
 const (
-	Ratio    = "ratio"    // numerator / denominator, both counts that add up over groups
+	Simple   = "simple"   // a number of something: it adds up over groups
+	Ratio    = "ratio"    // numerator / denominator, both of which add up over groups; an average is the ratio of a sum to a count
+	Derived  = "derived"  // a formula over the sums of simple metrics and ratios
 	Survival = "survival" // a duration by Kaplan-Meier; what has not ended is censored
 )
 
@@ -31,12 +32,18 @@ type Definition struct {
 	Label       Text   `yaml:"label" json:"label"`
 	Description Text   `yaml:"description" json:"description"`
 	Kind        string `yaml:"kind" json:"kind"`
-	From        string `yaml:"from" json:"from"`             // the view in mart that it is counted over
+	From        string `yaml:"from" json:"from,omitempty"`   // the view in mart that it is counted over; none of a derived metric
 	Where       string `yaml:"where" json:"where,omitempty"` // the rows that count; all when empty
-	Time        string `yaml:"time" json:"time"`             // the time whose month is the cohort
+	Time        string `yaml:"time" json:"time,omitempty"`   // the time whose month is the cohort
 
-	Numerator   string `yaml:"numerator" json:"numerator,omitempty"` // of a ratio: aggregate expressions
-	Denominator string `yaml:"denominator" json:"denominator,omitempty"`
+	// Aggregate expressions: of a ratio Numerator and Denominator, of a simple metric Numerator and Units.
+	Numerator   string  `yaml:"numerator" json:"numerator,omitempty"`
+	Denominator string  `yaml:"denominator" json:"denominator,omitempty"`
+	Units       string  `yaml:"units" json:"units,omitempty"`               // how many cases, papers, people ... stand behind it; a ratio's denominator when empty
+	Open        string  `yaml:"open" json:"open,omitempty"`                 // how many more will count once they have ended
+	MaximumOpen float64 `yaml:"maximum_open" json:"maximum_open,omitempty"` // with a larger share of open ones the figure is not estimable: what ends first is not typical
+
+	Formula string `yaml:"formula" json:"formula,omitempty"` // of a derived metric: see [parseFormula]
 
 	Duration      string `yaml:"duration" json:"duration,omitempty"`             // of a survival metric: a number of Unit
 	Event         string `yaml:"event" json:"event,omitempty"`                   // whether it has ended; else it is censored
@@ -45,16 +52,34 @@ type Definition struct {
 	Refuse      *Refuse           `yaml:"refuse" json:"refuse,omitempty"`
 	Dimensions  map[string]string `yaml:"dimensions" json:"dimensions"` // name -> column of From
 	Beside      string            `yaml:"beside" json:"beside,omitempty"`
-	Better      string            `yaml:"better" json:"better"`             // up or down
-	Unit        string            `yaml:"unit" json:"unit"`                 // share (of 1), seconds or working_days
-	Grade       string            `yaml:"grade" json:"grade"`               // of the figure itself: general, important or core (GB/T 43697)
-	MinimumCell int               `yaml:"minimum_cell" json:"minimum_cell"` // groups of fewer units are suppressed
+	Coverage    string            `yaml:"coverage" json:"coverage,omitempty"` // the subject of mart.coverage by which it is judged how much of the truth it is counted over
+	Better      string            `yaml:"better" json:"better"`               // up or down
+	Unit        string            `yaml:"unit" json:"unit"`                   // of the value: see [Units]
+	Grade       string            `yaml:"grade" json:"grade"`                 // of the figure itself: general, important or core (GB/T 43697)
+	MinimumCell int               `yaml:"minimum_cell" json:"minimum_cell"`   // groups of fewer units are suppressed
+
+	formula *formula      // of a derived metric
+	inputs  []*Definition // whose sums the formula is over, in the order of their names
 }
+
+// Units are the units of metrics. Times are in seconds or working days; cases, visits and points are plain numbers of them.
+var Units = []string{"share", "seconds", "working_days", "cases", "visits", "points"}
 
 // Refuse makes a metric fail, with a reason, rather than leave out rows for which it cannot be told.
 type Refuse struct {
 	When    string `yaml:"when" json:"when"`
 	Because string `yaml:"because" json:"because"`
+}
+
+// Because says when the metric is refused, for a derived metric when one of those that it is derived from is; "" when it never is.
+func (d *Definition) Because() string {
+	var reasons []string
+	for _, of := range append([]*Definition{d}, d.inputs...) {
+		if of.Refuse != nil && !slices.Contains(reasons, of.Refuse.Because) {
+			reasons = append(reasons, of.Refuse.Because)
+		}
+	}
+	return strings.Join(reasons, "; or: ")
 }
 
 // DimensionNames lists the metric's dimensions in order.
@@ -99,6 +124,7 @@ func LoadFS(files fs.FS) (Set, error) {
 			problems = append(problems, documents[d.Name].At("$.beside", fmt.Sprintf("there is no metric %q", d.Beside),
 				document.DidYouMean(d.Beside, set.Names())))
 		}
+		problems = append(problems, d.resolve(set, documents[d.Name])...)
 	}
 	if err := problems.OrNil(); err != nil {
 		return nil, err
@@ -142,73 +168,4 @@ func (e *InputError) Error() string {
 		return e.Message
 	}
 	return e.Message + "; " + e.Do
-}
-
-var (
-	validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
-	validView = regexp.MustCompile(`^mart\.[a-z][a-z0-9_]*$`)
-	// The columns of every view: a dimension cannot have their names.
-	reserved = []string{"month", "by", "key", "numerator", "denominator", "value", "cases", "closed", "median", "p90", "closed_only_median"}
-)
-
-func (d *Definition) check(doc *document.Document) (problems document.Problems) {
-	complain := func(path, message, do string) { problems = append(problems, doc.At(path, message, do)) }
-	need := func(key, value string) {
-		if strings.TrimSpace(value) == "" {
-			complain("$."+key, key+" is missing", "write "+key+": ...")
-		}
-	}
-	oneOf := func(key, value string, valid ...string) {
-		if !slices.Contains(valid, value) {
-			complain("$."+key, fmt.Sprintf("%s is %q", key, value), document.DidYouMean(value, valid))
-		}
-	}
-	if !validName.MatchString(d.Name) || doc.File != d.Name+".yaml" {
-		complain("$.metric", fmt.Sprintf("the metric is called %q", d.Name),
-			"use lower-case letters, digits and _, and name the file after it")
-	}
-	if d.Version < 1 {
-		complain("$.version", "the version is missing", "write version: 1, and raise it with every change")
-	}
-	need("label.zh", d.Label.Zh)
-	need("label.en", d.Label.En)
-	need("description.zh", d.Description.Zh)
-	need("description.en", d.Description.En)
-	need("time", d.Time)
-	if !validView.MatchString(d.From) {
-		complain("$.from", fmt.Sprintf("from is %q", d.From), "name a view in mart, such as mart.cases")
-	}
-	oneOf("kind", d.Kind, Ratio, Survival)
-	switch d.Kind {
-	case Ratio:
-		need("numerator", d.Numerator)
-		need("denominator", d.Denominator)
-		oneOf("unit", d.Unit, "share")
-	case Survival:
-		need("duration", d.Duration)
-		need("event", d.Event)
-		oneOf("unit", d.Unit, "seconds", "working_days")
-		if d.MinimumEvents < 1 {
-			complain("$.minimum_events", "minimum_events is missing", "write minimum_events: 5")
-		}
-	}
-	if d.Refuse != nil {
-		need("refuse.when", d.Refuse.When)
-		need("refuse.because", d.Refuse.Because)
-	}
-	if len(d.Dimensions) == 0 {
-		complain("$.dimensions", "there are no dimensions", "write for example dimensions: {department: department}")
-	}
-	for _, name := range d.DimensionNames() {
-		if !validName.MatchString(name) || !validName.MatchString(d.Dimensions[name]) || slices.Contains(reserved, name) {
-			complain("$.dimensions."+name, fmt.Sprintf("the dimension %q cannot be the column %q", name, d.Dimensions[name]),
-				"use lower-case letters, digits and _, and none of "+strings.Join(reserved, ", "))
-		}
-	}
-	oneOf("better", d.Better, "up", "down")
-	oneOf("grade", d.Grade, "general", "important", "core")
-	if d.MinimumCell < 1 {
-		complain("$.minimum_cell", "minimum_cell is missing", "write minimum_cell: 5; 1 suppresses nothing")
-	}
-	return problems
 }

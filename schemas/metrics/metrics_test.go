@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -20,8 +21,10 @@ func load(t *testing.T) metrics.Set {
 
 func TestLoadNamesEveryMetric(t *testing.T) {
 	got := strings.Join(load(t).Names(), " ")
-	const want = "citizen_time incident_time legal_time on_time_rate papers_spared rating_rate repeat_rate " +
-		"repeat_rate_across_departments repeat_rate_same_department satisfaction_rate supplement_rate"
+	const want = "actual_compression actual_of_statutory avoidable_rate avoidable_rate_with_grants citizen_time council_turnout coverage decisions_on_time_rate decisions_published_rate " +
+		"incident_reopened_rate incident_time legal_time on_time_rate one_visit_rate overdue papers_spared promised_compression " +
+		"promised_of_statutory rating_rate repeat_rate repeat_rate_across_departments repeat_rate_same_department satisfaction_rate " +
+		"supplement_rate training_knowledge_gain training_practice_rate training_satisfaction_rate visits"
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
@@ -53,7 +56,11 @@ func TestLoadAnswersMistakesWithFileAndLine(t *testing.T) {
 		{"version: 1", "version: 0", "share.yaml:2: the version is missing"},
 		{"{department: department}", "{month: applied_at}", `the dimension "month" cannot be the column "applied_at"`},
 		{"{department: department}", "{department: 'x; DROP TABLE y'}", "share.yaml:10:"},
-		{"unit: share", "unit: seconds", `share.yaml:12: unit is "seconds"`},
+		{"unit: share", "unit: shares", `share.yaml:12: unit is "shares"; did you mean "share"?`},
+		{"numerator: countIf(open)", "numerator: countIf(open)\nduration: x", `share.yaml:9: a metric of the kind ratio has no duration; leave it out; duration is of the kinds survival`},
+		{"numerator: countIf(open)", "numerator: countIf(open)\nopen: countIf(open)", `share.yaml:9: open and maximum_open go together`},
+		{"kind: ratio", "kind: simple", `a metric of the kind simple has no denominator`},
+		{"minimum_cell: 5", "minimum_cell: 5\ncoverage: Cases", `share.yaml:15: coverage is "Cases"; name a subject of mart.coverage, such as cases`},
 		{"minimum_cell: 5", "minimum_cell: 0", "share.yaml:14: minimum_cell is missing"},
 		{"better: up", "better: up\nbeside: shares", `share.yaml:12: there is no metric "shares"; did you mean "share"?`},
 	}
@@ -66,6 +73,54 @@ func TestLoadAnswersMistakesWithFileAndLine(t *testing.T) {
 	}
 	if _, err := metrics.LoadFS(fstest.MapFS{"share.yaml": {Data: []byte(valid)}}); err != nil {
 		t.Error(err)
+	}
+}
+
+const derived = `metric: rest
+version: 1
+label: {zh: 甲, en: A}
+description: {zh: 甲, en: A}
+kind: derived
+formula: 1 - share
+dimensions: {department: department}
+better: up
+unit: share
+grade: general
+minimum_cell: 5
+`
+
+func TestFormulasAreAnsweredWithFileAndLine(t *testing.T) {
+	for formula, want := range map[string]string{
+		"1 - share": "",
+		"share.numerator / (2 * share.denominator) + -1.5": "",
+		"":                             "rest.yaml:6: formula is missing",
+		"1 - shar":                     `rest.yaml:6: the formula refers to "shar", which is no simple metric or ratio; did you mean "share"?`,
+		"1 - rest":                     `the formula refers to "rest"`,
+		"1":                            "the formula refers to no metric",
+		"share.count":                  `the formula cannot be read: share has no part "count"; it has numerator and denominator`,
+		"1 - (share":                   "the formula cannot be read: a parenthesis is not closed",
+		"1 - share)":                   `")" is not expected after "1 - share"`,
+		"share +":                      "it ends where a number",
+		"1..2 * share":                 `"1..2" is not a number`,
+		"share; DROP TABLE x":          `";" is not expected after "share"`,
+		"Share":                        `"S" is not expected here`,
+		strings.Repeat("(", 300) + "1": "it is nested more than 100 deep",
+	} {
+		text := strings.Replace(derived, "1 - share", strconv.Quote(formula), 1)
+		_, err := metrics.LoadFS(fstest.MapFS{"share.yaml": {Data: []byte(valid)}, "rest.yaml": {Data: []byte(text)}})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v\nwant %s", formula, err, want)
+		}
+	}
+	for dimensions, want := range map[string]string{
+		"{item: item}":            `share has no dimension "item"`,
+		"{department: item_code}": `a derived metric takes its dimensions from what it is derived from`,
+	} {
+		text := strings.Replace(derived, "{department: department}", dimensions, 1)
+		_, err := metrics.LoadFS(fstest.MapFS{"share.yaml": {Data: []byte(valid)}, "rest.yaml": {Data: []byte(text)}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v\nwant %s", dimensions, err, want)
+		}
 	}
 }
 
@@ -102,19 +157,26 @@ func TestQueriesNameTheNearestValidWord(t *testing.T) {
 
 func TestRowsSayHowTheyAreToBeRead(t *testing.T) {
 	half := 0.5
-	d := &metrics.Definition{MinimumCell: 5, MinimumEvents: 3}
+	ratio := &metrics.Definition{Kind: metrics.Ratio, MinimumCell: 5}
+	watched := &metrics.Definition{Kind: metrics.Ratio, MinimumCell: 5, Open: "countIf(open)", MaximumOpen: 0.1}
+	survival := &metrics.Definition{Kind: metrics.Survival, MinimumCell: 5, MinimumEvents: 3}
 	tests := []struct {
 		row  metrics.Row
 		want string
 	}{
-		{d.RatioRow("", 0, 0), "empty"},
-		{d.RatioRow("", 1, 4), "suppressed"},
-		{d.RatioRow("", 1, 5), "ok"},
-		{d.SurvivalRow("", 0, 0, nil, nil, nil), "empty"},
-		{d.SurvivalRow("", 4, 4, &half, &half, &half), "suppressed"},
-		{d.SurvivalRow("", 5, 5, nil, nil, &half), "not_estimable"},
-		{d.SurvivalRow("", 5, 2, &half, nil, &half), "not_estimable"},
-		{d.SurvivalRow("", 5, 3, &half, nil, &half), "ok"},
+		{ratio.SumsRow("", metrics.Sums{}), "empty"},
+		{ratio.SumsRow("", metrics.Sums{Numerator: 1, Denominator: 4, Units: 4}), "suppressed"},
+		{ratio.SumsRow("", metrics.Sums{Numerator: 1, Denominator: 5, Units: 5}), "ok"},
+		{ratio.SumsRow("", metrics.Sums{Numerator: 1, Denominator: 0, Units: 5}), "undefined"},
+		{ratio.SumsRow("", metrics.Sums{Numerator: 30, Denominator: 90, Units: 4}), "suppressed"}, // many days of few cases
+		{watched.SumsRow("", metrics.Sums{Numerator: 1, Denominator: 9, Units: 9, Open: 1}), "ok"},
+		{watched.SumsRow("", metrics.Sums{Numerator: 1, Denominator: 9, Units: 9, Open: 1.1}), "not_estimable"},
+		{watched.SumsRow("", metrics.Sums{Open: 7}), "not_estimable"}, // nothing has ended, which is not nothing
+		{survival.SurvivalRow("", metrics.Curve{}), "empty"},
+		{survival.SurvivalRow("", metrics.Curve{Cases: 4, Closed: 4, Value: &half, P90: &half, ClosedOnly: &half}), "suppressed"},
+		{survival.SurvivalRow("", metrics.Curve{Cases: 5, Closed: 5, ClosedOnly: &half}), "not_estimable"},
+		{survival.SurvivalRow("", metrics.Curve{Cases: 5, Closed: 2, Value: &half, Lower: &half, ClosedOnly: &half}), "not_estimable"},
+		{survival.SurvivalRow("", metrics.Curve{Cases: 5, Closed: 3, Value: &half, ClosedOnly: &half}), "ok"},
 	}
 	for i, test := range tests {
 		if test.row.State != test.want {
@@ -123,7 +185,10 @@ func TestRowsSayHowTheyAreToBeRead(t *testing.T) {
 		if shown := test.row.Value != nil; shown != (test.want == "ok") {
 			t.Errorf("%d: %+v", i, test.row)
 		}
-		if test.want == "suppressed" && (test.row.Numerator != nil || test.row.Denominator != nil || test.row.ClosedOnly != nil || test.row.Open != 0) {
+		if test.want != "ok" && (test.row.Numerator != nil || test.row.Lower != nil || test.row.P90 != nil) {
+			t.Errorf("%d: %+v gives away a figure that is not shown", i, test.row)
+		}
+		if test.want == "suppressed" && (test.row.Denominator != nil || test.row.ClosedOnly != nil || test.row.Open != 0) {
 			t.Errorf("%d: %+v shows more than the number of units", i, test.row)
 		}
 	}

@@ -17,9 +17,10 @@ export interface County {
   empty: boolean;
   generation: number;
   review?: boolean; // identities are reviewed at /review
+  jobs?: boolean; // jobs are shown at /jobs
 }
 
-export type Unit = "share" | "seconds" | "working_days";
+export type Unit = "share" | "seconds" | "working_days" | "cases" | "visits" | "points";
 
 export interface Definition {
   name: string;
@@ -34,7 +35,10 @@ export interface Definition {
   beside?: string;
 }
 
-export type RowState = "ok" | "suppressed" | "not_estimable" | "empty";
+export type RowState = "ok" | "suppressed" | "not_estimable" | "undefined" | "empty";
+
+/** Why a figure may be wrong although it is there: too little of the truth is in it. */
+export type Warning = "low_coverage" | "stopped";
 
 export interface Row {
   key: string;
@@ -46,6 +50,8 @@ export interface Row {
   open?: number;
   closed_only?: number;
   state: RowState;
+  coverage?: number; // of what the departments report
+  warnings?: Warning[];
 }
 
 export interface Result {
@@ -113,9 +119,21 @@ export function getJSON<T>(url: string, signal: AbortSignal): Promise<T> {
   return ask<T>(url, signal, {});
 }
 
-/** Changes something in the review. The header is one that pages of other sites cannot send. */
-export function change<T = void>(method: "POST" | "DELETE", url: string, body?: unknown): Promise<T> {
-  const headers: Record<string, string> = { "X-Shire-Review": "1" };
+/** What people sign in to. The header is one that pages of other sites cannot send. */
+export interface Door {
+  session: string; // address
+  header: string;
+}
+
+/** Who has signed in. */
+export interface Session {
+  name: string;
+  expires_at: string;
+}
+
+/** Changes something behind a door. */
+export function change<T = void>(door: Door, method: "POST" | "DELETE", url: string, body?: unknown): Promise<T> {
+  const headers: Record<string, string> = { [door.header]: "1" };
   if (body !== undefined) headers["Content-Type"] = "application/json";
   return ask<T>(url, new AbortController().signal, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) });
 }

@@ -1,5 +1,6 @@
 import { render } from "preact";
 import { App } from "./app";
+import { JobsApp } from "./jobs/app";
 import { ReviewApp } from "./review/app";
 import "./style/tokens.css";
 import "./style/page.css";
@@ -7,5 +8,10 @@ import "./style/parts.css";
 import "./style/wall.css";
 import "./style/review.css";
 import "./style/case.css";
+import "./style/jobs.css";
+import "./style/job.css";
 
-render(location.pathname === "/review" ? <ReviewApp /> : <App />, document.getElementById("app")!);
+const pages: Record<string, () => preact.JSX.Element> = { "/review": ReviewApp, "/jobs": JobsApp };
+const Page = pages[location.pathname] ?? App;
+
+render(<Page />, document.getElementById("app")!);

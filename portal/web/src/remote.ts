@@ -99,6 +99,23 @@ export function useNow(interval: number): number {
   return now;
 }
 
+/** Counts every `interval` ms while the page is visible, and when it is asked to: for what has to be read again. */
+export function useBeat(interval: number): [number, () => void] {
+  const [n, count] = useCounter();
+  useEffect(() => {
+    const beat = () => {
+      if (!document.hidden) count();
+    };
+    const timer = setInterval(beat, interval);
+    document.addEventListener("visibilitychange", beat);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener("visibilitychange", beat);
+    };
+  }, [interval, count]);
+  return [n, count];
+}
+
 export function useCounter(): [number, () => void] {
   const [n, set] = useState(0);
   return [n, useCallback(() => set((old) => old + 1), [])];

@@ -1,3 +1,4 @@
+import { enJobs } from "./jobs.en";
 import type { Key } from "./zh-CN";
 
 // The texts of the screens in English; the type asks for every key of the Chinese catalogue and for no other.
@@ -100,6 +101,10 @@ export const en: Record<Key, string> = {
   "state.suppressed": "Too few to publish",
   "state.not_estimable": "Not estimable yet",
   "why.not_estimable": "too many cases are still open for the curve to reach one half",
+  "state.undefined": "No figure",
+  "why.undefined": "there is nothing to divide by",
+  "warning.low_coverage": "Only {share} of what departments report is in it",
+  "warning.stopped": "A department has stopped delivering",
   "state.empty": "No data",
   "why.suppressed": "fewer than {n} are not published, so that nobody can be recognised",
   "why.empty": "no case of this period matches",
@@ -164,6 +169,9 @@ export const en: Record<Key, string> = {
   "load.staleFlowNever": "The flow is not running as it should, and nothing has been loaded yet.",
   "load.panelFailed": "This part cannot be read: {detail}",
 
+  "unit.cases": "{n} cases",
+  "unit.visits": "{n} visits",
+  "unit.marks": "{n} points",
   "unit.days": "{n} days",
   "unit.hours": "{n} h",
   "unit.minutes": "{n} min",
@@ -310,4 +318,6 @@ export const en: Record<Key, string> = {
   "keys.help": "show this list",
   "keys.single": "Single keys are on",
   "keys.close": "Close",
+
+  ...enJobs,
 };

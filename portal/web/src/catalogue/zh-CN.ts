@@ -1,3 +1,5 @@
+import { zhJobs } from "./jobs.zh-CN";
+
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
 export const zh = {
   "app.title": "服务概览",
@@ -98,6 +100,10 @@ export const zh = {
   "state.suppressed": "件数过少，不予公布",
   "state.not_estimable": "尚不可估计",
   "why.not_estimable": "未办结的办件太多，曲线还没有降到一半",
+  "state.undefined": "没有数值",
+  "why.undefined": "分母为零",
+  "warning.low_coverage": "只包含部门报送数的 {share}",
+  "warning.stopped": "有部门已停止归集",
   "state.empty": "没有数据",
   "why.suppressed": "少于 {n} 件时不公布，以免识别到个人",
   "why.empty": "这段时间没有符合条件的办件",
@@ -162,6 +168,9 @@ export const zh = {
   "load.staleFlowNever": "数据流没有正常运行，还没有完成过一次入库。",
   "load.panelFailed": "这部分读不出来：{detail}",
 
+  "unit.cases": "{n} 件",
+  "unit.visits": "{n} 次",
+  "unit.marks": "{n} 分",
   "unit.days": "{n} 天",
   "unit.hours": "{n} 小时",
   "unit.minutes": "{n} 分钟",
@@ -308,6 +317,14 @@ export const zh = {
   "keys.help": "显示这张表",
   "keys.single": "启用单键",
   "keys.close": "关闭",
+
+  ...zhJobs,
+
+  ...zhJobs,
+
+  ...zhJobs,
+
+  ...zhJobs,
 } as const;
 
 export type Key = keyof typeof zh;

@@ -44,6 +44,8 @@ export class Format {
       return { amount: new Intl.NumberFormat(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(n), key: "" };
     }
     if (unit === "working_days") return { amount: this.number(n, 1), key: "unit.workingDays" };
+    if (unit === "cases") return { amount: this.number(n), key: "unit.cases" };
+    if (unit === "visits" || unit === "points") return { amount: this.number(n, unit === "visits" ? 2 : 1), key: `unit.${unit === "visits" ? "visits" : "marks"}` };
     if (n < hour) return { amount: this.number(n / minute), key: "unit.minutes" };
     if (n < 2 * day) return { amount: this.number(n / hour, 1), key: "unit.hours" };
     return { amount: this.number(n / day, 1), key: "unit.days" };
@@ -53,6 +55,12 @@ export class Format {
   row(row: Row | undefined, unit: Unit): string {
     if (!row) return this.t("state.empty");
     return row.state === "ok" && row.value !== null ? this.value(row.value, unit) : this.t(`state.${row.state === "ok" ? "empty" : row.state}`);
+  }
+
+  /** What has to be said beside a row's figure: that too little of the truth is in it. */
+  warnings(row: Row): string[] {
+    const share = row.coverage === undefined ? "" : this.value(row.coverage, "share");
+    return (row.warnings ?? []).map((warning) => this.t(`warning.${warning}`, { share }));
   }
 
   /** −38%, +1.4 p.p. */

@@ -63,7 +63,7 @@ describe("compare", () => {
     expect(difference.verdict).toBe(verdict);
     expect(difference.kind).toBe(definition.unit === "share" ? "points" : "relative");
   });
-  it.each(["suppressed", "not_estimable", "empty"] as const)("says nothing where a figure is %s", (state) => {
+  it.each(["suppressed", "not_estimable", "undefined", "empty"] as const)("says nothing where a figure is %s", (state) => {
     expect(compare(without(state), ok(1), time)).toBeNull();
     expect(compare(ok(1), without(state), time)).toBeNull();
     expect(compare(ok(1), undefined, time)).toBeNull();
@@ -97,6 +97,9 @@ describe("figures in words", () => {
     [4.62, "working_days", "4.6 个工作日", "4.6 working days"],
     [0.9312, "share", "93.1%", "93.1%"],
     [1, "share", "100.0%", "100.0%"],
+    [1234, "cases", "1,234 件", "1,234 cases"],
+    [1.234, "visits", "1.23 次", "1.23 visits"],
+    [12.25, "points", "12.3 分", "12.3 points"],
   ] as const)("%d %s", (n, unit, zh, en) => {
     expect(say("zh-CN").value(n, unit)).toBe(zh);
     expect(say("en").value(n, unit)).toBe(en);
@@ -105,6 +108,12 @@ describe("figures in words", () => {
     expect(say("en").row(without("suppressed"), "share")).toBe("Too few to publish");
     expect(say("zh-CN").row(without("not_estimable"), "seconds")).toBe("尚不可估计");
     expect(say("en").row(undefined, "seconds")).toBe("No data");
+    expect(say("en").row(without("undefined"), "share")).toBe("No figure");
+  });
+  it("says what a figure lacks, whether there is one or not", () => {
+    expect(say("en").warnings({ ...ok(0.99), coverage: 0.62, warnings: ["low_coverage", "stopped"] })).toEqual(["Only 62.0% of what departments report is in it", "A department has stopped delivering"]);
+    expect(say("zh-CN").warnings({ ...without("empty"), warnings: ["stopped"] })).toEqual(["有部门已停止归集"]);
+    expect(say("en").warnings({ ...ok(0.99), coverage: 0.99 })).toEqual([]);
   });
   it("says differences", () => {
     expect(say("en").difference({ kind: "relative", amount: -0.384, verdict: "better" })).toBe("−38%");

@@ -75,6 +75,7 @@ function BarRow({ bar, by, most, definition }: { bar: Bar; by: Dimension; most: 
   const value = shown(bar.row);
   const base = shown(bar.baseline);
   const difference = compare(bar.row, bar.baseline, definition);
+  const warnings = bar.row ? format.warnings(bar.row).join("; ") : "";
   const percent = (v: number) => `${((v / most) * 100).toFixed(2)}%`;
   return (
     <li>
@@ -85,7 +86,9 @@ function BarRow({ bar, by, most, definition }: { bar: Bar; by: Dimension; most: 
         title={t(chosen ? "breakdown.chosen" : "breakdown.filter", { name: bar.name })}
         onClick={() => choose({ [by]: chosen ? "" : bar.key })}
       >
-        <span class="bar-name">{bar.name}</span>
+        <span class="bar-name">
+          {bar.name}{warnings && <span title={warnings}><span aria-hidden="true"> ⚠</span><span class="visually-hidden"> {warnings}</span></span>}
+        </span>
         <span class={value === null ? "bar-value words" : "bar-value"}>{value === null ? format.row(bar.row, definition.unit) : format.brief(value, definition.unit)}</span>
         <span class="bar-track" aria-hidden="true">
           {value !== null && <span class="bar-fill" style={{ width: percent(value) }} />}

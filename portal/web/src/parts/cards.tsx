@@ -59,6 +59,7 @@ function Card({ definition }: { definition: Definition }) {
           {row.open ? <span>{t("card.open", { n: format.number(row.open) })}</span> : null}
           {row.p90 !== undefined && row.p90 !== null && row.state === "ok" && <span>{t("card.p90", { value: format.value(row.p90, definition.unit) })}</span>}
           {beside && besideNow.data && <span class="card-beside">{t("card.beside", { name: format.text(beside.label), value: format.row(besideNow.data.rows[0], beside.unit) })}</span>}
+          {format.warnings(row).map((warning) => <strong class="card-warning" key={warning}>{warning}</strong>)}
         </p>
       )}
     </article>

@@ -11,6 +11,22 @@ export function reason(failure: Failure, t: Translate): string {
   return failure.detail;
 }
 
+/** The portal's sentence on why something did not work, in the reader's language. */
+export function sentence(failure: Failure, format: Format): string {
+  if (failure.code === "unreachable") return format.t("load.unreachable");
+  return (format.language === "en" ? failure.detail : failure.detailZh) || failure.detail;
+}
+
+export function ReadFailed({ title, failure, retry, format }: { title: string; failure: Failure; retry: () => void; format: Format }) {
+  return (
+    <section class="message" role="alert">
+      <h2>{title}</h2>
+      <p>{sentence(failure, format)}</p>
+      <button type="button" class="primary" onClick={retry}>{format.t("load.retry")}</button>
+    </section>
+  );
+}
+
 /** The shape of the page before its figures are here. */
 export function Loading({ t }: { t: Translate }) {
   return (

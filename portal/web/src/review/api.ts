@@ -1,15 +1,12 @@
 // What the review's part of the API answers; /openapi.json describes it.
 
+import type { Door } from "../api";
+
 export type About = "person" | "organisation";
 export const abouts: readonly About[] = ["person", "organisation"];
 
 export type Decision = "same" | "different" | "unsure";
 export const decisions: readonly Decision[] = ["same", "different", "unsure"];
-
-export interface Session {
-  name: string;
-  expires_at: string;
-}
 
 export interface Item {
   about: About;
@@ -86,7 +83,7 @@ export interface Wording {
   review: number;
 }
 
-export const sessionURL = "/api/v1/review/session";
+export const door: Door = { session: "/api/v1/review/session", header: "X-Shire-Review" };
 export const verdictsURL = "/api/v1/review/verdicts";
 export const queueURL = (about: About) => `/api/v1/review/queue?about=${about}&limit=100`;
 export const modelURL = (about: About) => `/api/v1/review/model?about=${about}`;

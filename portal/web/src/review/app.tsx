@@ -4,12 +4,13 @@ import { useAppearance } from "../appearance";
 import { preferred, translator } from "../catalogue";
 import { Format } from "../logic/format";
 import { Preferences } from "../parts/header";
+import { ReadFailed } from "../parts/states";
+import { SignIn } from "../parts/signin";
 import { useRemote } from "../remote";
-import { abouts } from "./api";
-import { Desk, ReadFailed } from "./desk";
+import { useSession, type SignedIn } from "../session";
+import { abouts, door } from "./api";
+import { Desk } from "./desk";
 import { KeyHelp, rememberSingleKeys, singleKeys } from "./keyhelp";
-import { useSession, type SignedIn } from "./session";
-import { SignIn } from "./signin";
 import { format as formatState, parse, type ReviewState } from "./state";
 import type { Draft } from "./verdict";
 
@@ -28,7 +29,7 @@ export function ReviewApp() {
     document.title = `${name} · ${t("review.title")}`;
   }, [language, name, t]);
 
-  const who = useSession();
+  const who = useSession(door);
   const [helping, help] = useState(false);
   const [single, setSingle] = useState(singleKeys);
   const [draft, setDraft] = useState<Draft | null>(null);
@@ -94,7 +95,7 @@ function Door({ who, format }: { who: SignedIn; format: Format }) {
   const t = format.t;
   switch (who.state) {
     case "out":
-      return <SignIn ended={who.ended} enter={who.enter} format={format} />;
+      return <SignIn door={door} what={t("signin.what")} ended={who.ended ? t("signin.ended") : ""} how={t("signin.how")} command="shire identity reviewers add NAME" enter={who.enter} format={format} />;
     case "off":
       return <section class="message"><h2>{t("review.off")}</h2><p>{t("review.offWhat")}</p></section>;
     case "failed":

@@ -1,8 +1,9 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { change, Failure } from "../api";
+import { change, Failure, type Session } from "../api";
 import type { Format } from "../logic/format";
+import { ReadFailed, sentence } from "../parts/states";
 import { useCounter, useRemote } from "../remote";
-import { caseURL, keyOf, modelURL, queueURL, verdictsURL, verdictURL, type Case, type Item, type Queue, type Session, type Verdict, type Wording } from "./api";
+import { caseURL, door, keyOf, modelURL, queueURL, verdictsURL, verdictURL, type Case, type Item, type Queue, type Verdict, type Wording } from "./api";
 import { Evidence } from "./evidence";
 import { moved, type Action } from "./keys";
 import { useKeys } from "./press";
@@ -10,7 +11,7 @@ import { Nothing, QueueEmpty, QueueList, QueueSkeleton, QueueStale } from "./que
 import { Neighbours, Records } from "./records";
 import type { ReviewState } from "./state";
 import { missing, VerdictForm, type Draft } from "./verdict";
-import { decisionOf, percent, sentence } from "./words";
+import { decisionOf, percent } from "./words";
 
 const refreshEvery = 30_000;
 
@@ -122,7 +123,7 @@ export function Desk({ view, choose, session, expire, draft: kept, setDraft, sin
     if (lacking || !draft.decision) return;
     const verdict = { decision: draft.decision, reviewer: session.name, reason: draft.reason.trim(), at: new Date().toISOString() };
     void settle(
-      () => change("POST", verdictsURL, { about: view.about, a: view.a, b: view.b, decision: verdict.decision, reason: verdict.reason }),
+      () => change(door, "POST", verdictsURL, { about: view.about, a: view.a, b: view.b, decision: verdict.decision, reason: verdict.reason }),
       () => {
         const at = items.findIndex((item) => keyOf(item) === open);
         const next = items[at + 1] ?? items[at - 1];
@@ -136,7 +137,7 @@ export function Desk({ view, choose, session, expire, draft: kept, setDraft, sin
   };
   const withdraw = () =>
     void settle(
-      () => change("DELETE", verdictURL(view.about, view.a, view.b)),
+      () => change(door, "DELETE", verdictURL(view.about, view.a, view.b)),
       () => {
         setSettled(null);
         say(t("verdict.withdrawn"));
@@ -208,16 +209,6 @@ export function Desk({ view, choose, session, expire, draft: kept, setDraft, sin
         )}
       </div>
     </div>
-  );
-}
-
-export function ReadFailed({ title, failure, retry, format }: { title: string; failure: Failure; retry: () => void; format: Format }) {
-  return (
-    <section class="message" role="alert">
-      <h2>{title}</h2>
-      <p>{sentence(failure, format)}</p>
-      <button type="button" class="primary" onClick={retry}>{format.t("load.retry")}</button>
-    </section>
   );
 }
 

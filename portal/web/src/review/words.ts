@@ -1,13 +1,6 @@
-import type { Failure } from "../api";
 import { isKey } from "../catalogue";
 import type { Format } from "../logic/format";
 import type { About, Decision, Named } from "./api";
-
-/** The portal's sentence on why something did not work, in the reader's language. */
-export function sentence(failure: Failure, format: Format): string {
-  if (failure.code === "unreachable") return format.t("load.unreachable");
-  return (format.language === "en" ? failure.detail : failure.detailZh) || failure.detail;
-}
 
 export function percent(format: Format, share: number): string {
   return new Intl.NumberFormat(format.language, { style: "percent", maximumFractionDigits: share > 0.1 && share < 0.9 ? 0 : 1 }).format(share);

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/shirecounty/shire/portal/accounts"
+)
+
+// accountsOf are the people who may do one thing on the portal, and the words for them.
+type accountsOf struct {
+	command string // after shire
+	one     string // one of them, such as "reviewer"
+	may     string // what they may
+	page    string // where they sign in
+	long    string
+	file    func(dataDir string) *accounts.File
+}
+
+var reviewerAccounts = accountsOf{
+	command: "identity reviewers", one: "reviewer", may: "review identities on the portal", page: "/review", file: accounts.Reviewers,
+	long: "Who may review identities on the portal. The review shows personal data in the clear, so it is open to named people\n" +
+		"alone: nobody may sign in until somebody is added here. A running portal needs no restart.",
+}
+
+var operatorAccounts = accountsOf{
+	command: "jobs operators", one: "operator", may: "operate jobs on the portal", page: "/jobs", file: accounts.Operators,
+	long: "Who may operate jobs on the portal: run, pause, cancel, retry and backfill them, and read what they print. Everybody\n" +
+		"may see how jobs stand. Nobody may sign in until somebody is added here. A running portal needs no restart.",
+}
+
+func (a *app) reviewersCommand() *cobra.Command {
+	return a.accountsCommand("reviewers", reviewerAccounts)
+}
+
+func (a *app) operatorsCommand() *cobra.Command {
+	return a.accountsCommand("operators", operatorAccounts)
+}
+
+func (a *app) accountsCommand(use string, of accountsOf) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: "Who may " + of.may + ": list, add, remove", Long: of.long,
+		Args: cobra.ArbitraryArgs, RunE: group,
+	}
+	cmd.AddCommand(a.accountsList(of), a.accountsAdd(of), a.accountsRemove(of))
+	return cmd
+}
+
+func (a *app) accountsList(of accountsOf) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "List the " + of.one + "s", Args: exactly(0, "no arguments"),
+		RunE: func(*cobra.Command, []string) error {
+			list, err := of.file(a.data).List()
+			if err != nil {
+				return err
+			}
+			a.result = list
+			if len(list) == 0 {
+				a.say("There are no %ss; add one with: shire %s add NAME", of.one, of.command)
+			}
+			if a.json || len(list) == 0 {
+				return nil
+			}
+			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "NAME\tADDED")
+			for _, r := range list {
+				fmt.Fprintf(w, "%s\t%s\n", r.Name, r.Created.Local().Format(time.DateTime))
+			}
+			return w.Flush()
+		},
+	}
+}
+
+func (a *app) accountsAdd(of accountsOf) *cobra.Command {
+	return &cobra.Command{
+		Use: "add NAME", Short: "Add a " + of.one + " and print the password that was made, once", Args: exactly(1, "one name"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			password, err := of.file(a.data).Add(args[0])
+			if err != nil {
+				return of.mistake(err)
+			}
+			a.result = struct {
+				Name     string `json:"name"`
+				Password string `json:"password"`
+			}{args[0], password}
+			a.say("%s may sign in at %s on the portal.", args[0], of.page)
+			a.say("password: %s", password)
+			a.say("It is shown this once: only its hash is kept. To give a new one, remove the %s and add them again.", of.one)
+			return nil
+		},
+	}
+}
+
+func (a *app) accountsRemove(of accountsOf) *cobra.Command {
+	return &cobra.Command{
+		Use: "remove NAME", Short: "Remove a " + of.one + "; who is signed in is signed out, what they decided stays",
+		Args: exactly(1, "one name, as "+of.command+" list prints it"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := of.file(a.data).Remove(args[0]); err != nil {
+				return of.mistake(err)
+			}
+			a.result = map[string]string{"name": args[0]}
+			a.say("%s may not sign in any more.", args[0])
+			return nil
+		},
+	}
+}
+
+// mistake tells what is wrong with the name that was given from what is wrong with the file.
+func (of accountsOf) mistake(err error) error {
+	for _, mistake := range []error{accounts.ErrName, accounts.ErrThere, accounts.ErrUnknown} {
+		if errors.Is(err, mistake) {
+			return inputf("%v; see shire %s list", err, of.command)
+		}
+	}
+	return err
+}
