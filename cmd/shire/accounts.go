@@ -112,7 +112,10 @@ func (a *app) accountsRemove(of accountsOf) *cobra.Command {
 
 // mistake tells what is wrong with the name that was given from what is wrong with the file.
 func (of accountsOf) mistake(err error) error {
-	for _, mistake := range []error{accounts.ErrName, accounts.ErrThere, accounts.ErrUnknown} {
+	if errors.Is(err, accounts.ErrUnknown) { // of this name there may be somebody who may something else
+		return inputf("there is no %s of this name; see shire %s list", of.one, of.command)
+	}
+	for _, mistake := range []error{accounts.ErrName, accounts.ErrThere} {
 		if errors.Is(err, mistake) {
 			return inputf("%v; see shire %s list", err, of.command)
 		}

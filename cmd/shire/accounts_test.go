@@ -48,6 +48,9 @@ func testAccounts(t *testing.T, of accountsOf, file string) {
 			t.Errorf("%q: %v", args, err)
 		}
 	}
+	if _, err := do("remove", "王强"); err == nil || !strings.Contains(err.Error(), "there is no "+of.one+" of this name; see shire "+of.command+" list") {
+		t.Errorf("nobody is removed: %v", err)
+	}
 	if text, err := do("remove", "李梅"); err != nil || !strings.Contains(text, "may not sign in any more") {
 		t.Errorf("%s %v", text, err)
 	}

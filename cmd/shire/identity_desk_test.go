@@ -198,7 +198,7 @@ func TestIdentityMistakes(t *testing.T) {
 		{"train", "name the file for the trained model, with -o"},
 		{"train -o x.yaml --map a=b", "--map is for a file"},
 		{"train a.csv b.csv -o x.yaml", "takes one file of records, or none"},
-		{"reviewers remove x", "no reviewer of this name"},
+		{"reviewers remove x", "there is no reviewer of this name; see shire identity reviewers list"},
 	} {
 		r := shire(t, append(append([]string{"identity"}, strings.Fields(c.args)...), "--data", filepath.Join(dir, "none"))...)
 		if r.fails(t, exitInput, c.says); strings.Contains(r.Stderr, "339921198601201134") || r.Stdout != "" {
