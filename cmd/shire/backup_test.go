@@ -683,7 +683,6 @@ func TestRestoreIsKilled(t *testing.T) {
 // With engines elsewhere: a restore refuses those that hold anything, and clears away what a killed one has put there.
 func TestRestoreIntoExternalEngines(t *testing.T) {
 	smallBackup(t)
-	exportPasswords(t)
 	text, err := os.ReadFile(small.file)
 	if err != nil {
 		t.Fatal(err)

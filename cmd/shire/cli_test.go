@@ -13,7 +13,7 @@ func TestCommandLine(t *testing.T) {
 	d := newDesk(t)
 	configured := []string{"-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data}
 	empty := []string{"--data", filepath.Join(d.dir, "nothing")}
-	t.Chdir(t.TempDir()) // where there is no county.yaml
+	elsewhere := t.TempDir() // where there is no county.yaml
 	for _, c := range []struct {
 		args    string
 		extra   []string
@@ -48,7 +48,7 @@ func TestCommandLine(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(c.args, " ", "_"), func(t *testing.T) {
 			args := append(strings.Fields(c.args), c.extra...)
-			r := shire(t, args...)
+			r := shireIn(t, elsewhere, args...)
 			if c.code == exitOK {
 				r.fails(t, exitOK)
 				if !strings.Contains(r.Stdout, c.says) || r.Stderr != "" {
@@ -57,7 +57,7 @@ func TestCommandLine(t *testing.T) {
 			} else if r.fails(t, c.code, c.says); r.Stdout != "" {
 				t.Errorf("prints to standard output: %v", r)
 			}
-			r = shire(t, append(args, "--json")...)
+			r = shireIn(t, elsewhere, append(args, "--json")...)
 			var e map[string]any
 			decoder := json.NewDecoder(strings.NewReader(r.Stdout))
 			if err := decoder.Decode(&e); err != nil || decoder.More() {

@@ -11,7 +11,6 @@ import (
 // killed, and a load from a third place says at once who serves.
 func TestSecondNodeWaits(t *testing.T) {
 	needEngine(t)
-	exportPasswords(t)
 	county := demoCounty(t, 500, 60)
 	u := loadUndisturbed(t, county, nil)
 	file := countyYAML(t, county, external(externalNATS(t, nil), externalClickHouse(t), ""))

@@ -72,9 +72,9 @@ func externalNATS(t *testing.T, secure *tls.Config) string {
 	return scheme + "://" + s.Addr().String()
 }
 
-// passwords are in the environment that county.yaml of external refers to.
-var passwords = []string{
-	"TEST_NATS_PASSWORD=nats-password", "TEST_LOADER_PASSWORD=" + clickhouse.Loader + "-password", "TEST_ANALYST_PASSWORD=" + clickhouse.Analyst + "-password",
+// passwords are in the environment of all tests: county.yaml of external refers to them.
+var passwords = map[string]string{
+	"TEST_NATS_PASSWORD": "nats-password", "TEST_LOADER_PASSWORD": clickhouse.Loader + "-password", "TEST_ANALYST_PASSWORD": clickhouse.Analyst + "-password",
 }
 
 // external makes settings of engines elsewhere. With an authority, both are reached by TLS.
@@ -90,18 +90,9 @@ func external(nats, warehouse, authority string) func(map[string]any) {
 	}
 }
 
-func exportPasswords(t *testing.T) {
-	t.Helper()
-	for _, p := range passwords {
-		name, value, _ := strings.Cut(p, "=")
-		t.Setenv(name, value)
-	}
-}
-
 // The same county on an external NATS and an external ClickHouse gives the same marts.
 func TestExternalEngines(t *testing.T) {
 	needEngine(t)
-	exportPasswords(t)
 	county := demoCounty(t, 2000, 180)
 	u := loadUndisturbed(t, county, nil)
 	file := countyYAML(t, county, external(externalNATS(t, nil), externalClickHouse(t), ""))
@@ -124,7 +115,6 @@ func TestExternalEngines(t *testing.T) {
 // The same by TLS, with an authority of its own; and a server that this authority does not vouch for is refused.
 func TestExternalEnginesTLS(t *testing.T) {
 	needEngine(t)
-	exportPasswords(t)
 	county := demoCounty(t, 500, 60)
 	u := loadUndisturbed(t, county, nil)
 	secure, authority := certificate(t)

@@ -19,9 +19,9 @@ func TestIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(t.TempDir())
-	shire(t, "identity", "simulate", "--records", "4000", "--missing", "0.2", "--dirty", "--seed", "3", "-o", "people.csv").ok(t)
-	text, err := os.ReadFile("people.csv")
+	dir := t.TempDir()
+	shireIn(t, dir, "identity", "simulate", "--records", "4000", "--missing", "0.2", "--dirty", "--seed", "3", "-o", "people.csv").ok(t)
+	text, err := os.ReadFile(filepath.Join(dir, "people.csv"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("the file has %d lines, %d of them without a number", n, without)
 	}
 
-	r := shire(t, "identity", "train", "people.csv", "--model", model, "-o", "trained.yaml").ok(t)
+	r := shireIn(t, dir, "identity", "train", "people.csv", "--model", model, "-o", "trained.yaml").ok(t)
 	for _, want := range []string{"person, version 1, is trained and written to trained.yaml", "4000 records, ", "COMPARISON", "disagrees", "weak"} {
 		if !strings.Contains(r.Stdout, want) {
 			t.Errorf("train does not print %q: %v", want, r)
@@ -46,12 +46,12 @@ func TestIdentity(t *testing.T) {
 		Prior      float64
 		Parameters []struct{ Comparison, Level string }
 	}
-	envelopeOf(t, shire(t, "identity", "train", "people.csv", "--model", "trained.yaml", "-o", "again.yaml", "--json").ok(t), &trained)
+	envelopeOf(t, shireIn(t, dir, "identity", "train", "people.csv", "--model", "trained.yaml", "-o", "again.yaml", "--json").ok(t), &trained)
 	if trained.Version != 2 || trained.Prior <= 0 || len(trained.Parameters) < 20 || trained.Parameters[0].Comparison != "number" {
 		t.Errorf("trained again: %+v", trained)
 	}
 
-	r = shire(t, "identity", "evaluate", "people.csv", "--truth", "ent", "--model", model, "--id", "rid", "--draws", "100", "--errors", "3").ok(t)
+	r = shireIn(t, dir, "identity", "evaluate", "people.csv", "--truth", "ent", "--model", model, "--id", "rid", "--draws", "100", "--errors", "3").ok(t)
 	for _, want := range []string{"The model has no parameters: they were estimated from the file", "4000 records of ", "pair precision", "95% INTERVAL", " to ", "B-cubed F1", "cluster F1",
 		"Brier score", "records per second", "ms p99", "ids changed when 1% came last", "missed  "} {
 		if !strings.Contains(r.Stdout, want) {
@@ -62,17 +62,17 @@ func TestIdentity(t *testing.T) {
 		t.Errorf("I7: a value of a record is printed: %v", r)
 	}
 	var e, again evaluate.Evaluation
-	envelopeOf(t, shire(t, "identity", "evaluate", "people.csv", "--truth", "ent", "--model", "trained.yaml", "--json").ok(t), &e)
+	envelopeOf(t, shireIn(t, dir, "identity", "evaluate", "people.csv", "--truth", "ent", "--model", "trained.yaml", "--json").ok(t), &e)
 	if e.Trained != nil || e.Records != 4000 || e.Quality.Precision < .99 || e.Quality.Recall < .9 || e.Intervals == nil || e.Intervals.F1.Low > e.Quality.F1 || e.Intervals.F1.High < e.Quality.F1 ||
 		e.Candidates < e.Quality.TruePairs || e.RecordsPerSecond <= 0 || e.Single.P99 < e.Single.P50 || e.Late.Records != 40 || len(e.Calibration.Bins) == 0 {
 		t.Errorf("evaluated: %+v", e)
 	}
 	// A file whose columns are called otherwise, and that has no telephone.
 	text = []byte(strings.Replace(strings.Replace(string(text), "birth_date", "dob", 1), ",phone,", ",other,", 1))
-	if err := os.WriteFile("renamed.csv", text, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "renamed.csv"), text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	envelopeOf(t, shire(t, "identity", "evaluate", "renamed.csv", "--truth", "ent", "--model", "trained.yaml", "--map", "birth_date=dob,phone=", "--draws", "0", "--json").ok(t), &again)
+	envelopeOf(t, shireIn(t, dir, "identity", "evaluate", "renamed.csv", "--truth", "ent", "--model", "trained.yaml", "--map", "birth_date=dob,phone=", "--draws", "0", "--json").ok(t), &again)
 	if fmt.Sprint(again.Absent) != "[phone]" || again.Intervals != nil || again.Quality.TruePairs >= e.Quality.TruePairs || again.Quality.F1 < .8 {
 		t.Errorf("without telephones: %+v", again)
 	}
@@ -88,7 +88,7 @@ func TestIdentityBadInput(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Chdir(t.TempDir())
+	dir := t.TempDir()
 	const header = "rid,source,name,sex,birth_date,id_number,phone,address,ent\n"
 	for file, text := range map[string]string{
 		"people.csv":     header + "1,x,张伟,男,1990-01-01,,,,a\n2,x,张伟,男,1990-01-01,,,,b\n",
@@ -101,7 +101,7 @@ func TestIdentityBadInput(t *testing.T) {
 		"key.yaml":       strings.Replace(string(good), "thresholds:", "treshold: 1\nthresholds:", 1),
 		"bare.yaml":      "model: x\n",
 	} {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -141,7 +141,7 @@ func TestIdentityBadInput(t *testing.T) {
 		{[]string{"identity", "simulate", "--records", "100", "-o", "no/where/x.csv"}, []string{"no/where/x.csv cannot be written"}},
 	} {
 		t.Run(strings.Join(c.args[1:], " "), func(t *testing.T) {
-			r := shire(t, c.args...)
+			r := shireIn(t, dir, c.args...)
 			r.fails(t, exitInput, c.says...)
 			if r.Stdout != "" {
 				t.Errorf("prints to standard output: %v", r)
@@ -151,7 +151,7 @@ func TestIdentityBadInput(t *testing.T) {
 			}
 		})
 	}
-	if _, err := os.Stat("x.yaml"); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, "x.yaml")); err == nil {
 		t.Error("a command that failed wrote its file")
 	}
 }

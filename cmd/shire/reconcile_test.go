@@ -56,7 +56,6 @@ portal: {listen: "127.0.0.1:0"}
 func newDatabase(t *testing.T, rows int) *database {
 	t.Helper()
 	needEngine(t)
-	exportPasswords(t)
 	d := &database{t: t, server: conformance.StartPostgres(t), house: externalClickHouse(t), data: filepath.Join(t.TempDir(), "node"), certainWords: "secret words"}
 	d.exec("CREATE TABLE calls (number text PRIMARY KEY, category text, reported_at timestamp NOT NULL)")
 	d.exec(fmt.Sprintf("INSERT INTO calls SELECT 'N' || i, '%s ' || i, timestamp '2026-03-02 09:00' FROM generate_series(1, %d) i", d.certainWords, rows))

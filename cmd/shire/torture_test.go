@@ -46,7 +46,6 @@ func TestTorture(t *testing.T) {
 	} else if testing.Short() {
 		t.Skip("a minute of kills")
 	}
-	exportPasswords(t)
 	random := newRandom(t)
 	departments := []*department{
 		newDepartment(t, "p", "pgx", conformance.StartPostgres(t), plan.tables/2, random.Uint64()),
