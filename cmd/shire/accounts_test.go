@@ -16,6 +16,7 @@ func TestReviewersCommand(t *testing.T) { testAccounts(t, reviewerAccounts, acco
 func TestOperatorsCommand(t *testing.T) { testAccounts(t, operatorAccounts, accounts.OperatorsFile) }
 
 func testAccounts(t *testing.T, of accountsOf, file string) {
+	t.Parallel()
 	dir := t.TempDir()
 	var out bytes.Buffer
 	do := func(args ...string) (string, error) {

@@ -166,6 +166,7 @@ func keyFile(t *testing.T) string {
 // While files are loaded and a database is written to, backups are taken. Each is restored into an empty data directory,
 // catches up, reconciles equal with the database, and has the people of the county that went on.
 func TestBackupUnderLoad(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	g := newGrid(t)
 	key, to := keyFile(t), filepath.Join(t.TempDir(), "backups")
@@ -365,8 +366,8 @@ func sameSecrets(t *testing.T, want, got string) {
 	}
 }
 
-// small is a small county that was loaded and rests, with a backup of it, for all tests that do not change either.
-var small struct {
+// saved is a small county that was loaded and rests, with a backup of it, for all tests that do not change either.
+var saved struct {
 	once   sync.Once
 	file   string
 	data   string
@@ -378,28 +379,28 @@ var small struct {
 func smallBackup(t *testing.T) {
 	t.Helper()
 	needEngine(t)
-	small.once.Do(func() {
+	saved.once.Do(func() {
 		dir := filepath.Join(counties.dir, "small")
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			t.Fatal(err)
 		}
 		county := demoCounty(t, 1000, 90)
-		small.file, small.data, small.key = filepath.Join(dir, "county.yaml"), filepath.Join(dir, "node"), filepath.Join(dir, "key")
+		saved.file, saved.data, saved.key = filepath.Join(dir, "county.yaml"), filepath.Join(dir, "node"), filepath.Join(dir, "key")
 		text, err := os.ReadFile(countyYAML(t, county, func(settings map[string]any) { delete(settings, "pseudonyms"); smallLoads(settings) }))
 		if err == nil {
-			err = os.WriteFile(small.file, text, 0o600)
+			err = os.WriteFile(saved.file, text, 0o600)
 		}
 		if err == nil {
-			err = os.WriteFile(small.key, []byte(backupPhrase), 0o600)
+			err = os.WriteFile(saved.key, []byte(backupPhrase), 0o600)
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		shire(t, "load", "-c", small.file, "--data", small.data).ok(t)
-		small.folder = takeBackup(t, "--data", small.data, "--to", filepath.Join(dir, "backups"), "--key-file", small.key)
-		small.marts = dump(t, small.data)
+		shire(t, "load", "-c", saved.file, "--data", saved.data).ok(t)
+		saved.folder = takeBackup(t, "--data", saved.data, "--to", filepath.Join(dir, "backups"), "--key-file", saved.key)
+		saved.marts = dump(t, saved.data)
 	})
-	if small.marts == nil {
+	if saved.marts == nil {
 		t.Fatal("the small county could not be made")
 	}
 }
@@ -407,8 +408,8 @@ func smallBackup(t *testing.T) {
 // copyOfBackup copies the small county's backup into a folder that the test may damage.
 func copyOfBackup(t *testing.T) string {
 	t.Helper()
-	to := filepath.Join(t.TempDir(), filepath.Base(small.folder))
-	if err := os.CopyFS(to, os.DirFS(small.folder)); err != nil {
+	to := filepath.Join(t.TempDir(), filepath.Base(saved.folder))
+	if err := os.CopyFS(to, os.DirFS(saved.folder)); err != nil {
 		t.Fatal(err)
 	}
 	return to
@@ -450,11 +451,12 @@ func flip(t *testing.T, path string, at int64) {
 
 // What cannot be restored is refused with a sentence that names it, before anything is changed.
 func TestRestoreRefuses(t *testing.T) {
+	t.Parallel()
 	smallBackup(t)
-	if info, err := os.Stat(small.folder); err != nil || info.Mode().Perm() != 0o700 {
+	if info, err := os.Stat(saved.folder); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("others may look into the backup: %v %v", info.Mode(), err)
 	}
-	if err := filepath.WalkDir(small.folder, func(path string, d os.DirEntry, err error) error {
+	if err := filepath.WalkDir(saved.folder, func(path string, d os.DirEntry, err error) error {
 		if info, e := d.Info(); err == nil && (e != nil || info.Mode().Perm()&0o077 != 0) {
 			t.Errorf("others may read %s: %v %v", path, info.Mode(), e)
 		}
@@ -463,10 +465,10 @@ func TestRestoreRefuses(t *testing.T) {
 		t.Error(err)
 	}
 	var secrets map[string]string
-	if text, err := os.ReadFile(filepath.Join(small.data, "secrets.json")); err != nil || json.Unmarshal(text, &secrets) != nil {
+	if text, err := os.ReadFile(filepath.Join(saved.data, "secrets.json")); err != nil || json.Unmarshal(text, &secrets) != nil {
 		t.Fatal(err)
 	}
-	sealed, err := os.ReadFile(filepath.Join(small.folder, "secrets.sealed"))
+	sealed, err := os.ReadFile(filepath.Join(saved.folder, "secrets.sealed"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -531,7 +533,7 @@ func TestRestoreRefuses(t *testing.T) {
 				c.damage(folder)
 			}
 			data := filepath.Join(t.TempDir(), "node")
-			r := shire(t, append([]string{"restore", folder, "-c", small.file, "--data", data, "--key-file", small.key}, c.args...)...)
+			r := shire(t, append([]string{"restore", folder, "-c", saved.file, "--data", data, "--key-file", saved.key}, c.args...)...)
 			if r.Code != exitInput || !strings.Contains(r.Stderr, c.says) {
 				t.Errorf("want exit code %d and %q: %v", exitInput, c.says, r)
 			}
@@ -548,7 +550,7 @@ func TestRestoreRefuses(t *testing.T) {
 	if entries, err := os.ReadDir(occupied); err != nil || len(entries) != 1 {
 		t.Errorf("the occupied directory has %v, %v", entries, err)
 	}
-	if r := shire(t, "backup", "verify", small.folder).ok(t); !strings.Contains(r.Stdout, "is whole") {
+	if r := shire(t, "backup", "verify", saved.folder).ok(t); !strings.Contains(r.Stdout, "is whole") {
 		t.Errorf("%v", r)
 	}
 }
@@ -556,8 +558,9 @@ func TestRestoreRefuses(t *testing.T) {
 // A backup that is killed never looks whole, and the next one clears it away. One that finds no room says so and leaves
 // nothing. Old ones go when a new one is whole.
 func TestBackupIsWholeOrNone(t *testing.T) {
+	t.Parallel()
 	smallBackup(t)
-	up := start(t, "up", "-c", small.file, "--data", small.data)
+	up := start(t, "up", "-c", saved.file, "--data", saved.data)
 	up.WaitFor("Shire serves")
 	to := filepath.Join(t.TempDir(), "backups")
 	whole := func() []backedUp {
@@ -566,11 +569,11 @@ func TestBackupIsWholeOrNone(t *testing.T) {
 		envelopeOf(t, shire(t, "backup", "list", to, "--json").ok(t), &list)
 		return list
 	}
-	first := takeBackup(t, "--data", small.data, "--to", to, "--key-file", small.key)
+	first := takeBackup(t, "--data", saved.data, "--to", to, "--key-file", saved.key)
 
 	killed := 0
 	for try := 0; try < 20 && killed < 3; try++ {
-		p := start(t, "backup", "--data", small.data, "--to", to, "--keep", "1")
+		p := start(t, "backup", "--data", saved.data, "--to", to, "--keep", "1")
 		p.waitUntil("the backup is being written", func() bool {
 			names, _ := filepath.Glob(filepath.Join(to, "*.partial", "*", "*"))
 			return p.Ended() || len(names) > 3*killed
@@ -582,7 +585,7 @@ func TestBackupIsWholeOrNone(t *testing.T) {
 			}
 			if names, _ := filepath.Glob(filepath.Join(to, "*.partial")); len(names) != 1 {
 				t.Fatalf("what was killed left %v", names)
-			} else if r := shire(t, "restore", names[0], "-c", small.file, "--data", filepath.Join(t.TempDir(), "node"), "--key-file", small.key); r.Code != exitInput || !strings.Contains(r.Stderr, "was not finished") {
+			} else if r := shire(t, "restore", names[0], "-c", saved.file, "--data", filepath.Join(t.TempDir(), "node"), "--key-file", saved.key); r.Code != exitInput || !strings.Contains(r.Stderr, "was not finished") {
 				t.Errorf("a backup that was killed: %v", r)
 			}
 			continue
@@ -593,7 +596,7 @@ func TestBackupIsWholeOrNone(t *testing.T) {
 		t.Errorf("only %d backups were killed", killed)
 	}
 
-	p := startWith(t, nil, "backup", "--data", small.data, "--to", to, "--keep", "1")
+	p := startWith(t, nil, "backup", "--data", saved.data, "--to", to, "--keep", "1")
 	limitFiles(t, p, 16<<10)
 	if r := p.Wait(); r.Code != exitFailed || !strings.Contains(r.Stderr, "there is no room in "+to) {
 		t.Errorf("without room: %v", r)
@@ -606,26 +609,26 @@ func TestBackupIsWholeOrNone(t *testing.T) {
 		t.Errorf("afterwards there are %+v", list)
 	}
 
-	second := takeBackup(t, "--data", small.data, "--to", to, "--keep", "2")
-	third := takeBackup(t, "--data", small.data, "--to", to, "--keep", "2")
+	second := takeBackup(t, "--data", saved.data, "--to", to, "--keep", "2")
+	third := takeBackup(t, "--data", saved.data, "--to", to, "--keep", "2")
 	if list := whole(); len(list) != 2 || list[0].Folder != second || list[1].Folder != third || list[0].Secrets {
 		t.Errorf("two are to be kept: %+v", list)
 	}
-	r := shire(t, "backup", "--data", small.data, "--to", to, "--keep", "1").ok(t)
+	r := shire(t, "backup", "--data", saved.data, "--to", to, "--keep", "1").ok(t)
 	if !strings.Contains(r.Stdout, "the generated secrets are not in it") || strings.Contains(r.Stdout, "\x1b") {
 		t.Errorf("%v", r)
 	}
-	if r := shire(t, "backup", "--data", small.data); r.Code != exitInput {
+	if r := shire(t, "backup", "--data", saved.data); r.Code != exitInput {
 		t.Errorf("without a folder: %v", r)
 	}
-	if r := shire(t, "backup", "--data", small.data, "--to", filepath.Join(small.file, "below")); r.Code != exitInput {
+	if r := shire(t, "backup", "--data", saved.data, "--to", filepath.Join(saved.file, "below")); r.Code != exitInput {
 		t.Errorf("a folder that cannot be: %v", r)
 	}
 	short := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(short, []byte("short"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if r := shire(t, "backup", "--data", small.data, "--to", to, "--key-file", short); r.Code != exitInput || !strings.Contains(r.Stderr, "shorter than") {
+	if r := shire(t, "backup", "--data", saved.data, "--to", to, "--key-file", short); r.Code != exitInput || !strings.Contains(r.Stderr, "shorter than") {
 		t.Errorf("a short key: %v", r)
 	}
 	if r := up.Stop(); r.Code != exitOK {
@@ -636,9 +639,10 @@ func TestBackupIsWholeOrNone(t *testing.T) {
 // A restore that is killed leaves a data directory on which nothing starts; the next one begins anew and gives the county
 // that was backed up. Kept secrets do where the backup has none.
 func TestRestoreIsKilled(t *testing.T) {
+	t.Parallel()
 	smallBackup(t)
 	data := filepath.Join(t.TempDir(), "node")
-	args := []string{"restore", small.folder, "-c", small.file, "--data", data, "--key-file", small.key}
+	args := []string{"restore", saved.folder, "-c", saved.file, "--data", data, "--key-file", saved.key}
 	there := func(pattern string) func() bool {
 		return func() bool {
 			names, _ := filepath.Glob(filepath.Join(data, pattern))
@@ -653,7 +657,7 @@ func TestRestoreIsKilled(t *testing.T) {
 		if p.Kill().Code != -1 {
 			t.Fatalf("it ended before it was killed when %s: %v", what, p.result)
 		}
-		if r := shire(t, "up", "-c", small.file, "--data", data); r.Code != exitInput || !strings.Contains(r.Stderr, "run shire restore again") {
+		if r := shire(t, "up", "-c", saved.file, "--data", data); r.Code != exitInput || !strings.Contains(r.Stderr, "run shire restore again") {
 			t.Errorf("killed when %s, and then: %v", what, r)
 		}
 	}
@@ -662,10 +666,10 @@ func TestRestoreIsKilled(t *testing.T) {
 	if done.Messages == 0 || done.Rows == 0 {
 		t.Errorf("%+v", done)
 	}
-	if again := counts(t, shire(t, "load", "-c", small.file, "--data", data)); again != (loadCounts{}) {
+	if again := counts(t, shire(t, "load", "-c", saved.file, "--data", data)); again != (loadCounts{}) {
 		t.Errorf("a load after the restore did %+v", again)
 	}
-	sameMarts(t, small.marts, small.data, data)
+	sameMarts(t, saved.marts, saved.data, data)
 	noRowTwice(t, data)
 	if r := shire(t, args...); r.Code != exitInput || !strings.Contains(r.Stderr, "is not empty") {
 		t.Errorf("once more into the same: %v", r)
@@ -673,17 +677,18 @@ func TestRestoreIsKilled(t *testing.T) {
 
 	bare := takeBackup(t, "--data", data, "--to", filepath.Join(t.TempDir(), "backups"))
 	other := filepath.Join(t.TempDir(), "node")
-	if r := shire(t, "restore", bare, "-c", small.file, "--data", other); r.Code != exitInput || !strings.Contains(r.Stderr, "--secrets FILE") {
+	if r := shire(t, "restore", bare, "-c", saved.file, "--data", other); r.Code != exitInput || !strings.Contains(r.Stderr, "--secrets FILE") {
 		t.Errorf("without secrets: %v", r)
 	}
-	shire(t, "restore", bare, "-c", small.file, "--data", other, "--secrets", filepath.Join(data, "secrets.json")).ok(t)
+	shire(t, "restore", bare, "-c", saved.file, "--data", other, "--secrets", filepath.Join(data, "secrets.json")).ok(t)
 	sameSecrets(t, data, other)
 }
 
 // With engines elsewhere: a restore refuses those that hold anything, and clears away what a killed one has put there.
 func TestRestoreIntoExternalEngines(t *testing.T) {
+	t.Parallel()
 	smallBackup(t)
-	text, err := os.ReadFile(small.file)
+	text, err := os.ReadFile(saved.file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -699,7 +704,7 @@ func TestRestoreIntoExternalEngines(t *testing.T) {
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"restore", small.folder, "-c", file, "--key-file", small.key, "--data", data}
+	args := []string{"restore", saved.folder, "-c", file, "--key-file", saved.key, "--data", data}
 	killed := 0
 	for range 20 {
 		p := start(t, args...)
@@ -719,7 +724,7 @@ func TestRestoreIntoExternalEngines(t *testing.T) {
 	if again := counts(t, shire(t, "load", "-c", file, "--data", data)); again != (loadCounts{}) {
 		t.Errorf("a load after the restore did %+v", again)
 	}
-	sameMarts(t, small.marts, small.data, data)
+	sameMarts(t, saved.marts, saved.data, data)
 	args[len(args)-1] = filepath.Join(t.TempDir(), "node")
 	if r := shire(t, args...); r.Code != exitInput || !strings.Contains(r.Stderr, "already: a backup is restored into an empty one") {
 		t.Errorf("into engines that are in use: %v", r)
@@ -728,9 +733,9 @@ func TestRestoreIntoExternalEngines(t *testing.T) {
 		t.Error("what was refused left its note behind")
 	}
 	// A backup of engines elsewhere is like any other.
-	folder := takeBackup(t, "--data", data, "--to", filepath.Join(t.TempDir(), "backups"), "--key-file", small.key)
+	folder := takeBackup(t, "--data", data, "--to", filepath.Join(t.TempDir(), "backups"), "--key-file", saved.key)
 	back := filepath.Join(t.TempDir(), "node")
-	shire(t, "restore", folder, "-c", small.file, "--data", back, "--key-file", small.key).ok(t)
-	shire(t, "load", "-c", small.file, "--data", back).ok(t)
-	sameMarts(t, small.marts, small.data, back)
+	shire(t, "restore", folder, "-c", saved.file, "--data", back, "--key-file", saved.key).ok(t)
+	shire(t, "load", "-c", saved.file, "--data", back).ok(t)
+	sameMarts(t, saved.marts, saved.data, back)
 }

@@ -13,6 +13,7 @@ import (
 
 // What is wrong in the departments' files is told in a sentence, and all the rest is loaded.
 func TestBadFilesAndRows(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	d := newDesk(t)
 	d.write("drop/visits-1.csv", deskHeader+
@@ -80,6 +81,7 @@ func TestBadFilesAndRows(t *testing.T) {
 
 // A line of 200 MB costs that line, and no more memory than any other (I10).
 func TestVeryLongLine(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	d := newDesk(t)
 	const size = 200 << 20
@@ -145,6 +147,7 @@ func peakMemory(pid int) int64 {
 
 // Mistakes in what people write are answered with the file, the line and what to write instead, before anything starts.
 func TestBadConfiguration(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, file, old, new string
 		says                 string
@@ -187,6 +190,7 @@ func TestBadConfiguration(t *testing.T) {
 
 // A county's own working calendar is proved as well.
 func TestBadCalendar(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.change("county.yaml", "contracts: contracts", "contracts: contracts\ncalendars: calendars")
 	d.write("calendars/2026.yaml", "name: 澄溪县\nyear: 2026\npublished: 2026-01-04\nsource: 县政府办公室\nholidays:\n  - {zh: 县庆, en: County Day, from: 2026-06-31, to: 2026-07-01}\n")
@@ -195,6 +199,7 @@ func TestBadCalendar(t *testing.T) {
 
 // A port that somebody else has, the default one included, is named before anything starts.
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	for _, listen := range []string{"", "127.0.0.1:0"} {
 		t.Run("listen "+listen, func(t *testing.T) {
 			d := newDesk(t)
@@ -225,6 +230,7 @@ func TestPortTaken(t *testing.T) {
 
 // A data directory that cannot be written to is named.
 func TestReadOnlyData(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	d.write("drop/visits-1.csv", deskHeader+"A1,,即办,2026-03-02,\n")
 	if err := os.Mkdir(d.data, 0o755); err != nil {
@@ -238,6 +244,7 @@ func TestReadOnlyData(t *testing.T) {
 
 // The library is looked for where the variable says, and nowhere else.
 func TestNoEngine(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	p := startWith(t, []string{"SHIRE_CLICKHOUSE_LIB=" + filepath.Join(d.dir, "libchdb.so")}, "load", "-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data)
 	p.Wait().fails(t, exitEnvironment, "SHIRE_CLICKHOUSE_LIB", "libchdb.so", "make engine")

@@ -10,6 +10,7 @@ import (
 
 // Whatever is typed is answered with the right exit code, in a sentence or in one JSON object.
 func TestCommandLine(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t)
 	configured := []string{"-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data}
 	empty := []string{"--data", filepath.Join(d.dir, "nothing")}
@@ -78,6 +79,7 @@ func TestCommandLine(t *testing.T) {
 
 // Exit code 1 is for what failed by itself, and the engine's own words reach whoever wrote the statement.
 func TestStatements(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	d := newDesk(t)
 	d.write("drop/visits-1.csv", deskHeader+"A1,,即办,2026-03-02,\n")

@@ -8,6 +8,7 @@ import (
 // A county that counts half days by a calendar of three layers: what is asked of it in a year that is not published is refused with
 // what to add and where, and once that is done it is told.
 func TestClocks(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	d := newDesk(t)
 	d.change("county.yaml", "contracts: contracts", "contracts: contracts\ncalendars: calendars\nclocks: {unit: half_day, noon: \"12:30\"}")

@@ -10,10 +10,10 @@ import (
 // Two nodes of one county on one NATS: one serves, the other waits and says for whom; it takes over when that one is
 // killed, and a load from a third place says at once who serves.
 func TestSecondNodeWaits(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
-	county := demoCounty(t, 500, 60)
-	u := loadUndisturbed(t, county, nil)
-	file := countyYAML(t, county, external(externalNATS(t, nil), externalClickHouse(t), ""))
+	u := loadUndisturbed(t, 500, 60, usual)
+	file := countyYAML(t, u.county, external(externalNATS(t, nil), externalClickHouse(t), ""))
 	dir := t.TempDir()
 	first := start(t, "up", "-c", file, "--data", filepath.Join(dir, "first"))
 	first.WaitFor("Shire serves")
@@ -30,7 +30,7 @@ func TestSecondNodeWaits(t *testing.T) {
 	first.Kill()
 	second.WaitFor("Shire serves")
 	shire(t, "load", "--data", filepath.Join(dir, "second")).ok(t)
-	samePeople(t, u.data, filepath.Join(dir, "second"))
+	samePeople(t, u.people, filepath.Join(dir, "second"))
 	if r := second.Stop(); r.Code != exitOK {
 		t.Errorf("the second node did not stop well: %v", r)
 	}

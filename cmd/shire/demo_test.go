@@ -29,6 +29,7 @@ var servesAt = regexp.MustCompile(`Shire serves \S+ at (http://\S+)`)
 // TestDemo runs shire demo and looks at what it made, from outside. With SHIRE_LONG=1 it is the demo as users get it,
 // of 50,000 people over two years; otherwise a smaller one.
 func TestDemo(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	d := demoNode{data: filepath.Join(t.TempDir(), "data"), whole: os.Getenv("SHIRE_LONG") == "1"}
 	args := []string{"demo", "-v", "--data", d.data, "--listen", "127.0.0.1:0"}

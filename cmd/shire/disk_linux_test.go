@@ -14,8 +14,9 @@ import (
 // JetStream's files take no more writes in the middle of a load: the load ends with a sentence, and the next one, when
 // they take writes again, completes it. Nothing that was acknowledged is lost, nothing is there twice.
 func TestJetStreamCannotWrite(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
-	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
+	u := loadUndisturbed(t, 2000, 180, small)
 
 	t.Run("file size limit", func(t *testing.T) {
 		limit := func(p *process, bytes uint64) {

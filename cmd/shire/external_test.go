@@ -92,15 +92,15 @@ func external(nats, warehouse, authority string) func(map[string]any) {
 
 // The same county on an external NATS and an external ClickHouse gives the same marts.
 func TestExternalEngines(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
-	county := demoCounty(t, 2000, 180)
-	u := loadUndisturbed(t, county, nil)
-	file := countyYAML(t, county, external(externalNATS(t, nil), externalClickHouse(t), ""))
+	u := loadUndisturbed(t, 2000, 180, usual)
+	file := countyYAML(t, u.county, external(externalNATS(t, nil), externalClickHouse(t), ""))
 	data := filepath.Join(t.TempDir(), "node")
 	if got := counts(t, shire(t, "load", "-c", file, "--data", data)); got != u.load {
 		t.Errorf("with external engines %+v were loaded, with embedded ones %+v", got, u.load)
 	}
-	samePeople(t, u.data, data) // messages are closed by the clock here
+	samePeople(t, u.people, data) // messages are closed by the clock here
 	for _, engine := range []string{"clickhouse", "nats"} {
 		if _, err := os.Stat(filepath.Join(data, engine)); err == nil {
 			t.Errorf("%s has a folder in the data directory, although it runs elsewhere", engine)
@@ -114,22 +114,22 @@ func TestExternalEngines(t *testing.T) {
 
 // The same by TLS, with an authority of its own; and a server that this authority does not vouch for is refused.
 func TestExternalEnginesTLS(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
-	county := demoCounty(t, 500, 60)
-	u := loadUndisturbed(t, county, nil)
+	u := loadUndisturbed(t, 500, 60, usual)
 	secure, authority := certificate(t)
 	bus := externalNATS(t, secure)
 	house, secured := tlsBefore(t, externalClickHouse(t), secure)
-	file := countyYAML(t, county, external(bus, house, authority))
+	file := countyYAML(t, u.county, external(bus, house, authority))
 	data := filepath.Join(t.TempDir(), "node")
 	shire(t, "load", "-c", file, "--data", data).ok(t)
-	samePeople(t, u.data, data) // messages are closed by the clock here
+	samePeople(t, u.people, data) // messages are closed by the clock here
 	if secured.Load() == 0 {
 		t.Error("ClickHouse was not reached by TLS")
 	}
 
 	_, other := certificate(t)
-	file = countyYAML(t, county, external(bus, house, other))
+	file = countyYAML(t, u.county, external(bus, house, other))
 	r := shire(t, "load", "-c", file, "--data", filepath.Join(t.TempDir(), "other"))
 	if r.Code != exitEnvironment || !strings.Contains(r.Stderr, "NATS at "+bus) || !strings.Contains(r.Stderr, "certificate") {
 		t.Errorf("a server of an unknown authority: %v", r)

@@ -308,6 +308,47 @@ func demoCounty(t *testing.T, people, days int) string {
 	return dir
 }
 
+// copyNode copies a data directory that nothing runs on into one of the test's own. Who may read what stays as it is.
+func copyNode(t *testing.T, from string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "node")
+	err := filepath.WalkDir(from, func(path string, e os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		at := filepath.Join(to, relative)
+		switch {
+		case e.IsDir():
+			return os.Mkdir(at, info.Mode().Perm())
+		case e.Type()&os.ModeSymlink != 0:
+			target, err := os.Readlink(path)
+			if err != nil {
+				return err
+			}
+			return os.Symlink(target, at)
+		case !e.Type().IsRegular():
+			return nil
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(at, content, info.Mode().Perm())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 // copyCounty copies a county's folder into one of the test's own.
 func copyCounty(t *testing.T, from string) string {
 	t.Helper()
@@ -325,6 +366,11 @@ const sharedKey = "for the tests alone: 0123456789abcdef0123456789abcdef"
 // The county may be one that other tests use as well. Its pseudonym key is always sharedKey.
 func countyYAML(t *testing.T, county string, change func(settings map[string]any)) string {
 	t.Helper()
+	return countyYAMLIn(t, t.TempDir(), county, change)
+}
+
+func countyYAMLIn(t *testing.T, dir, county string, change func(settings map[string]any)) string {
+	t.Helper()
 	text, err := os.ReadFile(filepath.Join(county, "county.yaml"))
 	if err != nil {
 		t.Fatal(err)
@@ -333,7 +379,6 @@ func countyYAML(t *testing.T, county string, change func(settings map[string]any
 	if err := yaml.Unmarshal(text, &settings); err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
 	key := filepath.Join(dir, "pseudonym.key")
 	if err := os.WriteFile(key, []byte(sharedKey), 0o600); err != nil {
 		t.Fatal(err)
@@ -367,23 +412,29 @@ var martViews struct {
 	columns map[string][]string
 }
 
+// knowMarts asks a data directory for the views of mart, unless they are known already.
+func knowMarts(t *testing.T, data string) {
+	t.Helper()
+	martViews.mu.Lock()
+	defer martViews.mu.Unlock()
+	if len(martViews.names) > 0 {
+		return
+	}
+	columns := map[string][]string{}
+	for _, c := range query(t, data, "SELECT table, name FROM system.columns WHERE database = 'mart' ORDER BY table, position") {
+		columns[c[0].(string)] = append(columns[c[0].(string)], c[1].(string))
+	}
+	if len(columns) == 0 {
+		t.Fatal("there is no view in mart")
+	}
+	martViews.columns, martViews.names = columns, slices.Sorted(maps.Keys(columns))
+}
+
 // dump is the content of every view of mart: how many rows, and a hash of all their values that does not depend on the
 // order of the rows. Under ops.loads it has how many rows were loaded, and under ops.quarantine what waits there.
 func dump(t *testing.T, data string) map[string]string {
 	t.Helper()
-	martViews.mu.Lock()
-	defer martViews.mu.Unlock()
-	if len(martViews.names) == 0 {
-		martViews.columns = map[string][]string{}
-		for _, c := range query(t, data, "SELECT table, name FROM system.columns WHERE database = 'mart' ORDER BY table, position") {
-			view := c[0].(string)
-			martViews.columns[view] = append(martViews.columns[view], c[1].(string))
-		}
-		martViews.names = slices.Sorted(maps.Keys(martViews.columns))
-		if len(martViews.names) == 0 {
-			t.Fatal("there is no view in mart")
-		}
-	}
+	knowMarts(t, data)
 	parts := []string{
 		"SELECT 'ops.loads', sum(rows), '', '' FROM ops.loads",
 		"SELECT 'ops.quarantine', count(), toString(sum(cityHash64(dataset, unit, row, field, code, message, state))), '' FROM ops.quarantine",
@@ -425,9 +476,9 @@ func sameMarts(t *testing.T, want map[string]string, wantData, gotData string) {
 // samePeople is sameMarts for nodes whose sources were read side by side, so that the departments' changes stand in another
 // order on the bus: who is with whom is the same (I6), but ids, which are kept, are those of their own history, and so are
 // the merges and splits on the way. A person or organisation is known by its records here.
-func samePeople(t *testing.T, wantData, gotData string) {
+func samePeople(t *testing.T, want map[string]string, gotData string) {
 	t.Helper()
-	want, got := peopleOf(t, wantData), peopleOf(t, gotData)
+	got := peopleOf(t, gotData)
 	if len(want) != len(got) {
 		t.Errorf("%d views here, %d in the undisturbed one", len(got), len(want))
 	}
@@ -444,7 +495,7 @@ func samePeople(t *testing.T, wantData, gotData string) {
 // peopleOf is dump with parties named by the smallest of their records, and without how they came to be.
 func peopleOf(t *testing.T, data string) map[string]string {
 	t.Helper()
-	dump(t, data) // knows the views
+	knowMarts(t, data)
 	const named = `WITH (SELECT CAST((groupArray(toString(id)), groupArray(toString(first))), 'Map(String, String)') FROM
 		(
 			SELECT person_id AS id, min(record) AS first FROM mart.links WHERE current GROUP BY id

@@ -156,6 +156,7 @@ func TestIdentityDesk(t *testing.T) {
 }
 
 func TestIdentityMistakes(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	const a, b = "00000000-0000-8000-8000-000000000001", "00000000-0000-8000-8000-000000000002"
 	write := func(name, text string) string {
@@ -212,6 +213,7 @@ func TestIdentityMistakes(t *testing.T) {
 
 // A model with mistakes is answered with its file and line, and is not chosen.
 func TestModelMistakes(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	d := newDesk(t)
 	d.write("drop/visits-1.csv", deskHeader+"A1,"+someNumber+",即办,2026-03-02,2026-03-02\n")

@@ -15,6 +15,7 @@ const countyModel = "../../docs/examples/identity/county.yaml"
 
 // A file is simulated, a model is trained on it, and both the trained and the untrained one are evaluated on it.
 func TestIdentity(t *testing.T) {
+	t.Parallel()
 	model, err := filepath.Abs(countyModel)
 	if err != nil {
 		t.Fatal(err)
@@ -80,6 +81,7 @@ func TestIdentity(t *testing.T) {
 
 // Whatever is wrong in what is typed or read is told in a sentence, with the exit code of wrong input.
 func TestIdentityBadInput(t *testing.T) {
+	t.Parallel()
 	model, err := filepath.Abs(countyModel)
 	if err != nil {
 		t.Fatal(err)

@@ -28,6 +28,7 @@ jobs_folder: more
 
 // Without a platform that runs, jobs are looked at and asked for; nothing runs, and only the bus is started.
 func TestJobsAtRest(t *testing.T) {
+	t.Parallel()
 	d := newJobsDesk(t)
 	if r := d.shire("check").ok(t); !strings.Contains(r.Stdout, "4 jobs") {
 		t.Errorf("%v", r)

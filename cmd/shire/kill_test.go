@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -27,23 +29,49 @@ func smallLoads(settings map[string]any) {
 	settings["flow"] = map[string]any{"pack_rows": 100, "load_rows": 400, "pack_linger": "10m"}
 }
 
-// undisturbed is a county whose sources were loaded without trouble.
+// undisturbed is a county whose sources were loaded without trouble, once for all tests: its data directory may be copied,
+// and nothing may run on it. Copy its county to change it.
 type undisturbed struct {
-	file  string // county.yaml
-	data  string
-	marts map[string]string
-	load  loadCounts
-	took  time.Duration
+	once   sync.Once
+	county string // the folder of its sources
+	file   string // county.yaml
+	data   string
+	marts  map[string]string // see dump
+	people map[string]string // see peopleOf
+	load   loadCounts
+	took   time.Duration
 }
 
-func loadUndisturbed(t *testing.T, county string, change func(map[string]any)) *undisturbed {
+var undisturbedLoads sync.Map // *undisturbed by people, days and packing
+
+// packing is how messages and loads are cut.
+type packing string
+
+const (
+	usual packing = "usual" // by the clock
+	small packing = "small" // see smallLoads
+)
+
+func loadUndisturbed(t *testing.T, people, days int, packed packing) *undisturbed {
 	t.Helper()
-	u := &undisturbed{file: countyYAML(t, county, change), data: filepath.Join(t.TempDir(), "undisturbed")}
-	began := time.Now()
-	u.load = counts(t, shire(t, "load", "-c", u.file, "--data", u.data))
-	u.took = time.Since(began)
-	u.marts = dump(t, u.data)
-	if u.load.changes == 0 || u.load.rows == 0 {
+	name := fmt.Sprintf("undisturbed-%d-%d-%s", people, days, packed)
+	shared, _ := undisturbedLoads.LoadOrStore(name, &undisturbed{})
+	u := shared.(*undisturbed)
+	u.once.Do(func() {
+		dir := filepath.Join(counties.dir, name)
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		change := map[packing]func(map[string]any){small: smallLoads}[packed]
+		u.county = demoCounty(t, people, days)
+		u.file, u.data = countyYAMLIn(t, dir, u.county, change), filepath.Join(dir, "node")
+		began := time.Now()
+		u.load = counts(t, shire(t, "load", "-c", u.file, "--data", u.data))
+		u.took = time.Since(began)
+		u.marts = dump(t, u.data)
+		u.people = peopleOf(t, u.data)
+	})
+	if u.people == nil || u.load.changes == 0 || u.load.rows == 0 {
 		t.Fatal("the undisturbed load read nothing: this test would prove nothing")
 	}
 	return u
@@ -84,16 +112,17 @@ func newRandom(t *testing.T) *rand.Rand {
 // run, and it begins anew in an empty data directory until all kills are done. With SHIRE_LONG=1 each kill has a data
 // directory of its own.
 func TestKillWholeProcess(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	random := newRandom(t)
-	u := loadUndisturbed(t, demoCounty(t, 3000, 180), smallLoads)
+	u := loadUndisturbed(t, 2000, 180, small)
 	t.Logf("undisturbed: %d changes, %d rows, %v", u.load.changes, u.load.rows, u.took)
 	const kills = 20
 	killsPerChain := 3
 	if os.Getenv("SHIRE_LONG") == "1" {
 		killsPerChain = 1
 	}
-	mid, chains, done := 0, 0, 0
+	mid, chains, done, took := 0, 0, 0, u.took
 	for done < kills {
 		chains++
 		data := filepath.Join(t.TempDir(), "killed")
@@ -103,7 +132,7 @@ func TestKillWholeProcess(t *testing.T) {
 			began := time.Now()
 			p := start(t, "load", "-c", u.file, "--data", data)
 			if done < kills && runs <= killsPerChain {
-				instant := time.Duration(random.Float64() * float64(u.took))
+				instant := time.Duration(random.Float64() * float64(took))
 				select {
 				case <-p.done:
 				case <-time.After(instant):
@@ -119,7 +148,7 @@ func TestKillWholeProcess(t *testing.T) {
 					continue
 				}
 				if killed == 0 { // a whole load was quicker than the kill: the instants have to lie closer together
-					u.took = min(u.took, time.Since(began))
+					took = min(took, time.Since(began))
 				}
 			}
 			left := counts(t, p.Wait())
@@ -216,9 +245,10 @@ func asLoader(t *testing.T, data string, fn func(driver.Conn)) {
 
 // Only the ClickHouse child dies, again and again; the load goes on and ends well.
 func TestKillClickHouseChild(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	random := newRandom(t)
-	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
+	u := loadUndisturbed(t, 2000, 180, small)
 	data := filepath.Join(t.TempDir(), "killed")
 	p := start(t, "load", "-c", u.file, "--data", data)
 	killed := map[int]bool{}

@@ -26,6 +26,7 @@ jobs:
 // The built-in jobs do beside a running platform what the commands do: they find differences and fail, repair them, have a
 // table said anew, and tell what they did without a word of what a record says.
 func TestBuiltInJobs(t *testing.T) {
+	t.Parallel()
 	d := newDatabase(t, 300)
 	file, err := os.OpenFile(d.file, os.O_APPEND|os.O_WRONLY, 0)
 	if err != nil {

@@ -339,6 +339,7 @@ func (d *demoNode) fetch(t *testing.T, path string, into any) {
 }
 
 func TestMetricsWithoutAWarehouse(t *testing.T) {
+	t.Parallel()
 	list := shire(t, "metrics", "list").ok(t).Stdout
 	if !strings.Contains(list, "归集率") || strings.Count(list, "\n") < 26 {
 		t.Errorf("the list is\n%s", list)

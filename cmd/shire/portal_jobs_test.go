@@ -280,6 +280,7 @@ func TestWrongQuestionsAboutJobs(t *testing.T) {
 // On a node that runs, an operator whom the command line let in runs a job on the portal; the command line and the warehouse
 // know the same run.
 func TestPortalJobsOfANode(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	t.Parallel()
 	d := newJobsDesk(t)

@@ -14,9 +14,7 @@ import (
 func TestBusLostItsEnd(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	needEngine(t)
-	county := demoCounty(t, 1000, 90)
-	u := loadUndisturbed(t, county, smallLoads)
-	file := countyYAML(t, county, smallLoads)
+	u := loadUndisturbed(t, 1000, 90, small)
 	for name, c := range map[string]struct {
 		keep  float64
 		index bool // the server's own note of how far it was survives
@@ -24,14 +22,13 @@ func TestBusLostItsEnd(t *testing.T) {
 		"the last messages": {.98, true}, "half, and how far it was": {.5, false}, "everything, and how far it was": {0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			data := filepath.Join(t.TempDir(), "node")
-			shire(t, "load", "-c", file, "--data", data).ok(t)
+			data := copyNode(t, u.data)
 			loseBus(t, data, c.keep, c.index)
-			r := shire(t, "load", "-c", file, "--data", data).ok(t)
+			r := shire(t, "load", "-c", u.file, "--data", data).ok(t)
 			if !strings.Contains(r.Stderr, "the bus has lost messages that it had acknowledged") {
 				t.Errorf("nothing was said of it: %v", r)
 			}
-			want, got := peopleOf(t, u.data), peopleOf(t, data)
+			want, got := u.people, peopleOf(t, data)
 			for view, rows := range want {
 				// Rows were loaded again, and refused rows are waiting under the place at which they came again.
 				if strings.HasPrefix(view, "mart.") && got[view] != rows {
@@ -39,7 +36,7 @@ func TestBusLostItsEnd(t *testing.T) {
 				}
 			}
 			// What comes from now on is not taken for old.
-			if again := counts(t, shire(t, "load", "-c", file, "--data", data)); again != (loadCounts{}) {
+			if again := counts(t, shire(t, "load", "-c", u.file, "--data", data)); again != (loadCounts{}) {
 				t.Errorf("a second load did %+v", again)
 			}
 		})
@@ -72,6 +69,7 @@ func loseBus(t *testing.T, data string, keep float64, index bool) {
 // A PostgreSQL has thrown away what it was told is safe. What a power failure then takes from the bus and from the
 // warehouse is in the department's tables still: reconcile finds it and repairs.
 func TestReconcileAfterPowerFailure(t *testing.T) {
+	t.Parallel()
 	d := newDatabase(t, 500)
 	shire(t, "load", "-c", d.file, "--data", d.data).ok(t)
 	d.exec(fmt.Sprintf(`UPDATE calls SET category = '%[1]s later' WHERE number LIKE 'N1%%';

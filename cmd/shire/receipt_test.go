@@ -22,6 +22,7 @@ func receiptData(t *testing.T) {
 // A public log of a foreign office is loaded by a contract and a county.yaml alone, and the marts hold what is published
 // about it.
 func TestReceiptLog(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	receiptData(t)
 	data := filepath.Join(t.TempDir(), "data")

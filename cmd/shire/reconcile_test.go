@@ -134,6 +134,7 @@ var someDamage = []string{
 // A warehouse that lost rows and holds wrong ones is found out and repaired from the department's database, at rest and
 // beside a running platform with writes going on; and made whole again from the bus.
 func TestReconcileAndReplay(t *testing.T) {
+	t.Parallel()
 	d := newDatabase(t, 3000)
 	shire(t, "load", "-c", d.file, "--data", d.data).ok(t)
 	if got := d.reconcile(exitOK); !got.Equal || got.Records != 3000 || got.Tables[0].Warehouse != 3000 {
@@ -201,6 +202,7 @@ func TestReconcileAndReplay(t *testing.T) {
 }
 
 func TestStretch(t *testing.T) {
+	t.Parallel()
 	shanghai, err := time.LoadLocation("Asia/Shanghai")
 	if err != nil {
 		t.Fatal(err)

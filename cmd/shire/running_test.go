@@ -16,8 +16,7 @@ import (
 func TestBesideRunningPlatform(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	needEngine(t)
-	county := copyCounty(t, demoCounty(t, 2000, 180))
-	u := loadUndisturbed(t, county, nil)
+	u := loadUndisturbed(t, 2000, 180, usual)
 	sources := len(sourcesOf(t, u.file))
 	asked := func(data string) map[string]string {
 		t.Helper()
@@ -32,10 +31,10 @@ func TestBesideRunningPlatform(t *testing.T) {
 			"quarantine": withoutVersions(shire(t, "quarantine", "list", "--data", data).ok(t).Stdout),
 		}
 	}
-	atRest := asked(u.data)
+	atRest := asked(copyNode(t, u.data))
 
 	// The running platform follows nothing of its own here, so that what is loaded was loaded by the attached load.
-	file := countyYAML(t, county, func(settings map[string]any) {
+	file := countyYAML(t, u.county, func(settings map[string]any) {
 		for _, s := range settings["sources"].([]any) {
 			s.(map[string]any)["with"].(map[string]any)["settle"] = "1h"
 		}
@@ -48,7 +47,7 @@ func TestBesideRunningPlatform(t *testing.T) {
 	if got := counts(t, r); got.changes != u.load.changes || !strings.Contains(r.Stdout, "a node runs on "+data) {
 		t.Errorf("a load beside a running platform, undisturbed %+v: %v", u.load, r)
 	}
-	samePeople(t, u.data, data)
+	samePeople(t, u.people, data)
 	running := asked(data)
 	if atRest["state"] != portal.Stopped || running["state"] != portal.Running {
 		t.Errorf("state at rest %q, running %q", atRest["state"], running["state"])
@@ -69,7 +68,7 @@ func TestBesideRunningPlatform(t *testing.T) {
 	if r := up.Stop(); r.Code != exitOK || !strings.Contains(r.Stdout, "stopped") {
 		t.Errorf("the platform did not stop well: %v", r)
 	}
-	samePeople(t, u.data, data)
+	samePeople(t, u.people, data)
 }
 
 // sourcesOf are the sources of a county.yaml.
@@ -103,7 +102,7 @@ func withoutVersions(list string) string {
 func TestStopLoad(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	needEngine(t)
-	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
+	u := loadUndisturbed(t, 2000, 180, small)
 	data := filepath.Join(t.TempDir(), "data")
 	p := start(t, "load", "-c", u.file, "--data", data)
 	p.waitUntil("the load is under way", func() bool { return streamBytes(t, data, "LEDGER") > 3000 }) // some ranges are done
@@ -125,7 +124,7 @@ func TestStopLoad(t *testing.T) {
 func TestKillPlatform(t *testing.T) {
 	t.Parallel() // it waits more than it works
 	needEngine(t)
-	u := loadUndisturbed(t, demoCounty(t, 2000, 180), smallLoads)
+	u := loadUndisturbed(t, 2000, 180, small)
 	data := filepath.Join(t.TempDir(), "data")
 	up := start(t, "up", "-c", u.file, "--data", data)
 	up.waitUntil("the load is under way", func() bool { return streamBytes(t, data, "LEDGER") > 3000 })
@@ -133,7 +132,7 @@ func TestKillPlatform(t *testing.T) {
 	up = start(t, "up", "-c", u.file, "--data", data)
 	up.WaitFor("Shire serves")
 	shire(t, "load", "--data", data).ok(t) // waits until what the platform reads is loaded
-	samePeople(t, u.data, data)
+	samePeople(t, u.people, data)
 	if r := up.Stop(); r.Code != exitOK {
 		t.Errorf("the platform did not stop well: %v", r)
 	}

@@ -39,6 +39,7 @@ type torture struct {
 // seeded schedule kills -9 the whole of Shire and its ClickHouse child, and terminates the servers' backends and the
 // connection to NATS. Then the tables and ClickHouse are compared row by row: nothing is lost, doubled or stale.
 func TestTorture(t *testing.T) {
+	t.Parallel()
 	needEngine(t)
 	plan := torture{tables: 50, last: 60 * time.Second, kills: 30}
 	if minutes, err := strconv.Atoi(os.Getenv("SHIRE_TORTURE_MINUTES")); err == nil && minutes > 0 {
