@@ -23,7 +23,7 @@ run: build ## Set everything up and run the demo county, portal on http://127.0.
 test: build ## Set everything up and pass the tests
 	deploy/testing/install.sh
 	cd $(WEB) && npm test
-	CI=$${CI:-} $(GO) test -timeout 25m $(TESTFLAGS) ./...
+	CI=$${CI:-} GORACE="$${GORACE:-atexit_sleep_ms=20}" $(GO) test -timeout 25m $(TESTFLAGS) ./...
 
 check: build ## Formatting, static analysis, and the shipped configurations
 	@test -z "$$(gofmt -l cmd connectors deploy jobs pipeline portal schemas)" || { gofmt -l cmd connectors deploy jobs pipeline portal schemas; echo 'run: make fmt'; exit 1; }

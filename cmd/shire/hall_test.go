@@ -22,6 +22,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/jobs/ledger"
@@ -112,12 +113,8 @@ func (h *hall) open(set jobs.Set) {
 	t := h.t
 	t.Helper()
 	h.desk = &jobs.Desk{Ledger: h.ledger, Jobs: set, Clock: jobs.System{}}
-	h.accounts = accounts.Operators(t.TempDir())
-	h.operator.name = "李梅"
-	var err error
-	if h.operator.password, err = h.accounts.Add(h.operator.name); err != nil {
-		t.Fatal(err)
-	}
+	h.operator.name, h.operator.password = "李梅", "only-for-tests"
+	h.accounts = oneOperator(t, h.operator.name, h.operator.password)
 	var shown portalJobs
 	shown.show(h.desk)
 	definitions, err := metrics.Load()
@@ -136,6 +133,22 @@ func (h *hall) open(set jobs.Set) {
 	t.Cleanup(site.Close)
 	h.url = site.URL
 	h.signOut()
+}
+
+// oneOperator are accounts of one operator. The hash of the password is quick to check, for every hall signs in; that those of
+// a county are slow is proven where they are made.
+func oneOperator(t *testing.T, name, password string) *accounts.File {
+	t.Helper()
+	dir := t.TempDir()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf(`[{"name":%q,"created":%q,"password_bcrypt":%q}]`, name, time.Now().UTC().Format(time.RFC3339Nano), hash)
+	if err := os.WriteFile(filepath.Join(dir, accounts.OperatorsFile), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return accounts.Operators(dir)
 }
 
 // hallSet readies jobs whose work is a function.

@@ -158,7 +158,7 @@ func TestNightlyExample(t *testing.T) {
 	text = strings.Replace(strings.ReplaceAll(text, "name: grid", "name: hall"), "  - name: drop", "X", 1)
 	text, _, _ = strings.Cut(text, "X")
 	d.write("county.yaml", text+"jobs_folder: "+folder+"\n")
-	if r := startWith(t, []string{"TEST_LOADER_PASSWORD=x", "TEST_ANALYST_PASSWORD=x"}, "check", "-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data).Wait(); r.Code != exitOK {
+	if r := startWith(t, []string{"TEST_LOADER_PASSWORD=x", "TEST_ANALYST_PASSWORD=x"}, "check", "--quick", "-c", filepath.Join(d.dir, "county.yaml"), "--data", d.data).Wait(); r.Code != exitOK {
 		t.Errorf("%v", r)
 	}
 }

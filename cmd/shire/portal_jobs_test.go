@@ -282,7 +282,6 @@ func TestWrongQuestionsAboutJobs(t *testing.T) {
 func TestPortalJobsOfANode(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
-	t.Parallel()
 	d := newJobsDesk(t)
 	d.write("drop/visits-1.csv", deskHeader)
 	var added struct{ Password string }
