@@ -36,7 +36,7 @@ type Browser struct {
 }
 
 // patience bounds each wait for the page. It is no measure: a page that takes so long hangs.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // Open opens a page in a browser of its own, which is closed when the test ends. Whatever the page asks of another site
 // fails the test. With the environment variable SHIRE_SCREENSHOTS, pictures go to that directory. The error is
