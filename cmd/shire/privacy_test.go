@@ -16,6 +16,9 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/schemas/clickhouse"
 )
 
 // identifiers finds the numbers, names and telephones of people anywhere in a text. The simulated county gives nobody a
@@ -107,7 +110,7 @@ func (d *demoNode) privacy(t *testing.T) {
 			if strings.Contains(f[2], "{at:") { // as of a time: what was known at the end of time, and what has come since its beginning
 				all += "(at = '2100-01-01') UNION ALL " + all + "(at = '2000-01-01')"
 			}
-			said := shire(t, "sql", "--csv", "--data", d.data, all).ok(t).Stdout
+			said := d.asAnalyst(t, all)
 			rows[f[0]] += strings.Count(said, "\n") - 1
 			ids.clean(t, view, said)
 			ids.clean(t, "the definition of "+view, f[2])
@@ -147,6 +150,34 @@ func (d *demoNode) privacy(t *testing.T) {
 			t.Error("the demo was asked for its whole log and printed none")
 		}
 	})
+}
+
+// asAnalyst is what the warehouse itself answers an analyst, as CSV: a shire sql for each view would take longer than all answers.
+func (d *demoNode) asAnalyst(t *testing.T, sql string) string {
+	t.Helper()
+	runtime, err := embedded.ReadRuntime(d.data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets, err := embedded.LoadOrCreateSecrets(d.data, clickhouse.Analyst)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+runtime.ClickHouseHTTP+"/", strings.NewReader(sql+" FORMAT CSVWithNames"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.SetBasicAuth(clickhouse.Analyst, secrets[clickhouse.Analyst])
+	r, err := http.DefaultClient.Do(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK || r.Header.Get("X-ClickHouse-Exception-Code") != "" {
+		t.Fatalf("%s: %s %s %v", sql, r.Status, text, err)
+	}
+	return string(text)
 }
 
 // beside looks into the files that stand beside the engines' own stores: logs, settings, addresses.
