@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -363,13 +364,14 @@ func waitLoaded(ctx context.Context, b *bus.Bus, sequence uint64) error {
 }
 
 // persist runs a step that makes the warehouse ready. An embedded ClickHouse that dies meanwhile is started again by
-// its supervisor, and every step can be repeated; an external one that does not answer is better told at once.
+// its supervisor, for as long as that has not given up, and every step can be repeated; an external one that does not answer is
+// better told at once.
 func (n *node) persist(ctx context.Context, step func(context.Context) error) error {
-	const attempts, pause = 20, 500 * time.Millisecond
-	supervised := n.engines.own != nil && n.engines.own.ClickHouse() != nil
-	for attempt := 1; ; attempt++ {
+	const pause, patience = 500 * time.Millisecond, 5 * time.Minute
+	began := time.Now()
+	for {
 		err := step(ctx)
-		if err == nil || !supervised || !away(err) || attempt == attempts {
+		if err == nil || !n.supervised() || !away(err) || time.Since(began) > patience {
 			return reachable(err, n.engines.loader.Native)
 		}
 		n.log.Warn("the warehouse could not be made ready; it is tried again", "error", err)
@@ -379,6 +381,16 @@ func (n *node) persist(ctx context.Context, step func(context.Context) error) er
 		case <-time.After(pause):
 		}
 	}
+}
+
+// supervised tells whether a ClickHouse that is away comes back by itself.
+func (n *node) supervised() bool {
+	if n.engines.own == nil || n.engines.own.ClickHouse() == nil {
+		return false
+	}
+	return !slices.ContainsFunc(n.engines.own.Health(), func(c embedded.Component) bool {
+		return c.Name == embedded.ComponentClickHouse && c.State == embedded.Failed
+	})
 }
 
 // openWarehouse connects and migrates: afterwards the warehouse can be loaded.
