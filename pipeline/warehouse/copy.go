@@ -51,9 +51,12 @@ func untilMessage(table string, through uint64) string {
 	return "" // what no message brought: accesses, runs, what the program knows from its files
 }
 
+// versions ends the name of a table that keeps the versions of another.
+const versions = "_versions"
+
 // VersionsOf is the table whose versions a table keeps; "" when it keeps none.
 func VersionsOf(table string) string {
-	of, found := strings.CutSuffix(table, "_versions")
+	of, found := strings.CutSuffix(table, versions)
 	if !found || !slices.Contains(clickhouse.Kept(), strings.TrimPrefix(of, "store.")) {
 		return ""
 	}
