@@ -32,6 +32,7 @@ type Reader struct {
 	from  uint64            // where it began
 	at    uint64            // the last message that was given
 	heads map[string]uint64 // subject -> its last message that was given
+	held  *Message          // was fetched, and is given when none is left out before it
 	again int               // how often it has begun anew behind at
 	gaps  bool              // sequences between ours are of subjects that are not ours: a gap says nothing
 }
@@ -81,6 +82,39 @@ var ErrIdle = errors.New("no message within the wait")
 
 // Next waits for the next message.
 func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error) {
+	for until := time.Now().Add(wait); ; {
+		m := r.held
+		if m == nil {
+			var err error
+			if m, err = r.fetch(ctx, wait); err != nil {
+				return nil, err
+			}
+		}
+		r.held = m // until it is known that none comes before it
+		before, err := r.leftOut(ctx, m)
+		switch {
+		case err == nil && before == 0:
+			r.held, r.at, r.heads[m.Subject], r.again = nil, m.Sequence, m.Sequence, 0
+			return m, nil
+		case err == nil:
+			r.held = nil
+			if err := r.anew(ctx, m, before); err != nil {
+				return nil, err
+			}
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case time.Now().After(until): // not terminal either: the connection comes back
+			return nil, ErrIdle
+		default:
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func (r *Reader) fetch(ctx context.Context, wait time.Duration) (*Message, error) {
 	for {
 		// The library chooses at random between a message that waits and a context that has ended.
 		if err := ctx.Err(); err != nil {
@@ -94,19 +128,7 @@ func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error)
 			if err != nil {
 				return nil, fmt.Errorf("a message without JetStream metadata came in: %w", err)
 			}
-			m := &Message{Sequence: meta.Sequence.Stream, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Time: meta.Timestamp}
-			before, err := r.leftOut(ctx, m)
-			if err != nil {
-				return nil, err
-			}
-			if before == 0 {
-				r.at, r.heads[m.Subject], r.again = m.Sequence, m.Sequence, 0
-				return m, nil
-			}
-			if err := r.anew(ctx, m, before); err != nil {
-				return nil, err
-			}
-			continue
+			return &Message{Sequence: meta.Sequence.Stream, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data(), Time: meta.Timestamp}, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -146,12 +168,14 @@ func (r *Reader) leftOut(ctx context.Context, m *Message) (uint64, error) {
 
 // subjectOf is a message's subject; empty when it was erased.
 func (r *Reader) subjectOf(ctx context.Context, sequence uint64) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	msg, err := r.stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("whether message %d was left out cannot be asked: %w", sequence, err)
+		return "", err
 	}
 	return msg.Subject, nil
 }

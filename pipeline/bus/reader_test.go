@@ -216,7 +216,7 @@ func TestReaderOverABreakingConnection(t *testing.T) {
 		}
 	})
 	var got []uint64
-	for deadline := time.Now().Add(2 * time.Minute); len(got) < messages; {
+	for deadline := time.Now().Add(5 * time.Minute); len(got) < messages; {
 		if len(got) > messages*2/3 {
 			stop()
 		}
