@@ -24,7 +24,7 @@ import (
 //     left out is read first, by a consumer that is made anew; what should have come before a message that was already given
 //     cannot be read in order any more, and is an error.
 type Reader struct {
-	stream   jetstream.Stream
+	stream   jetstream.Stream // nil where the writers are not ours, and no message says which one it expects before it
 	subjects []string
 	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
@@ -82,6 +82,9 @@ var ErrIdle = errors.New("no message within the wait")
 
 // Next waits for the next message.
 func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error) {
+	if r.stream == nil {
+		return r.fetch(ctx, wait)
+	}
 	for until := time.Now().Add(wait); ; {
 		m := r.held
 		if m == nil {
