@@ -56,7 +56,11 @@ func TestTorture(t *testing.T) {
 	wire := newWire(t, strings.TrimPrefix(busAddress, "nats://"))
 	data := filepath.Join(t.TempDir(), "node")
 	file := tortureCounty(t, departments, wire.address())
-	begin := func() *process { return start(t, "up", "-c", file, "--data", data) }
+	var processes []*process
+	begin := func() *process {
+		processes = append(processes, start(t, "up", "-c", file, "--data", data))
+		return processes[len(processes)-1]
+	}
 
 	p := begin()
 	p.WaitFor("Shire serves")
@@ -137,11 +141,14 @@ func TestTorture(t *testing.T) {
 		}
 		if time.Now().After(deadline) {
 			lines := differences(want, got)
-			t.Fatalf("%d of %d rows differ:\n%s\n%s", len(lines), len(want), strings.Join(lines[:min(20, len(lines))], "\n"), p.Output())
+			p.Stop()
+			t.Fatalf("%d of %d rows differ:\n%s\n%s\n%s", len(lines), len(want), strings.Join(lines[:min(20, len(lines))], "\n"),
+				whereLost(t, want, got, data, busAddress), warnings(processes, 12))
 		}
 	}
 	p.Stop()
 	noRowTwice(t, data)
+	t.Logf("the warnings:\n%s", warnings(processes, 0))
 	t.Logf("%d rows in %d tables are equal; %d changes on the bus, each once", len(want), plan.tables, saidOnce(t, busAddress))
 }
 

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,3 +12,9 @@ func Wrap(b *Bus, with func(jetstream.JetStream) jetstream.JetStream) { b.js = w
 
 // LookAfter has inboxes that are read asked sooner whether they are still there.
 func LookAfter(d time.Duration) { inboxLook = d }
+
+// LeaveOut has a reader go on at a later message, as a server would that leaves out what lies before.
+func (r *Reader) LeaveOut(ctx context.Context, from uint64) error {
+	r.messages.Stop()
+	return r.open(ctx, from)
+}

@@ -4,18 +4,40 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Reader follows CHANGES in order from a sequence on. It acknowledges nothing: the ledger says what is done.
+// Reader follows a stream in order from a sequence on. It acknowledges nothing: the ledger says what is done.
+//
+// # How it fails
+//
+//   - The connection breaks: the library makes its consumer anew behind the last message that it gave us. It counts what it
+//     is given, so that nothing is left out in between.
+//   - A server leaves messages out (none is known to): where the sequences have a gap, the first message of the gap is asked
+//     for, and every message says which one of its subject came before it, because its writer expected that one (I2). What was
+//     left out is read first, by a consumer that is made anew; what should have come before a message that was already given
+//     cannot be read in order any more, and is an error.
 type Reader struct {
+	stream   jetstream.Stream // nil where the writers are not ours, and no message says which one it expects before it
+	subjects []string
 	consumer jetstream.Consumer
 	messages jetstream.MessagesContext
+
+	from  uint64            // where it began
+	at    uint64            // the last message that was given
+	heads map[string]uint64 // subject -> its last message that was given
+	held  *Message          // was fetched, and is given when none is left out before it
+	again int               // how often it has begun anew behind at
+	gaps  bool              // sequences between ours are of subjects that are not ours: a gap says nothing
 }
 
-// Read opens a reader at the first message whose sequence is at least from.
+// Read opens a reader at the first message of CHANGES whose sequence is at least from.
 func (b *Bus) Read(ctx context.Context, from uint64) (*Reader, error) {
 	return b.read(ctx, b.changes, from, "changes."+b.opt.County+".>", "retry."+b.opt.County+".>")
 }
@@ -31,18 +53,28 @@ func (b *Bus) ReadQuarantine(ctx context.Context, subject string, from uint64) (
 }
 
 func (b *Bus) read(ctx context.Context, stream jetstream.Stream, from uint64, subjects ...string) (*Reader, error) {
-	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
-		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: max(from, 1),
+	r := &Reader{stream: stream, subjects: subjects, from: max(from, 1), heads: map[string]uint64{}}
+	if err := r.open(ctx, r.from); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Reader) open(ctx context.Context, from uint64) error {
+	consumer, err := r.stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{
+		FilterSubjects: r.subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("a consumer of %s cannot be made: %w", subjects[0], err)
+		return fmt.Errorf("a consumer of %s cannot be made: %w", r.subjects[0], err)
 	}
 	// I10: at most this many bytes wait on our side; a slow flow slows the consumer, not the memory.
-	messages, err := consumer.Messages(jetstream.PullMaxBytes(8 << 20))
+	// A request that a broken connection has swallowed is made again when two heartbeats are missing while Next waits.
+	messages, err := consumer.Messages(jetstream.PullMaxBytes(8<<20), jetstream.PullHeartbeat(5*time.Second))
 	if err != nil {
-		return nil, fmt.Errorf("messages of %s cannot be fetched: %w", subjects[0], err)
+		return fmt.Errorf("messages of %s cannot be fetched: %w", r.subjects[0], err)
 	}
-	return &Reader{consumer: consumer, messages: messages}, nil
+	r.consumer, r.messages = consumer, messages
+	return nil
 }
 
 // ErrIdle is returned by Next when no message came within the wait.
@@ -50,6 +82,42 @@ var ErrIdle = errors.New("no message within the wait")
 
 // Next waits for the next message.
 func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error) {
+	if r.stream == nil {
+		return r.fetch(ctx, wait)
+	}
+	for until := time.Now().Add(wait); ; {
+		m := r.held
+		if m == nil {
+			var err error
+			if m, err = r.fetch(ctx, wait); err != nil {
+				return nil, err
+			}
+		}
+		r.held = m // until it is known that none comes before it
+		before, err := r.leftOut(ctx, m)
+		switch {
+		case err == nil && before == 0:
+			r.held, r.at, r.heads[m.Subject], r.again = nil, m.Sequence, m.Sequence, 0
+			return m, nil
+		case err == nil:
+			r.held = nil
+			if err := r.anew(ctx, m, before); err != nil {
+				return nil, err
+			}
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case time.Now().After(until): // not terminal either: the connection comes back
+			return nil, ErrIdle
+		default:
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func (r *Reader) fetch(ctx context.Context, wait time.Duration) (*Message, error) {
 	for {
 		// The library chooses at random between a message that waits and a context that has ended.
 		if err := ctx.Err(); err != nil {
@@ -76,6 +144,65 @@ func (r *Reader) Next(ctx context.Context, wait time.Duration) (*Message, error)
 		}
 		return nil, fmt.Errorf("the next message cannot be fetched: %w", err)
 	}
+}
+
+// leftOut is a message that should have been given before this one; 0 when there is none.
+func (r *Reader) leftOut(ctx context.Context, m *Message) (uint64, error) {
+	if next := max(r.at+1, r.from); !r.gaps && next < m.Sequence {
+		subject, err := r.subjectOf(ctx, next)
+		if err != nil {
+			return 0, err
+		}
+		if r.mine(subject) {
+			return next, nil
+		}
+		r.gaps = subject != ""
+	}
+	before, err := strconv.ParseUint(m.Header.Get(jetstream.ExpectedLastSubjSeqHeader), 10, 64)
+	if err != nil || before < r.from || before <= r.heads[m.Subject] || before >= m.Sequence {
+		return 0, nil // no writer of ours, or all is as it should be
+	}
+	subject, err := r.subjectOf(ctx, before)
+	if err != nil || subject != m.Subject {
+		return 0, err
+	}
+	return before, nil
+}
+
+// subjectOf is a message's subject; empty when it was erased.
+func (r *Reader) subjectOf(ctx context.Context, sequence uint64) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	msg, err := r.stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	return msg.Subject, nil
+}
+
+// mine tells whether the reader follows a subject.
+func (r *Reader) mine(subject string) bool {
+	return slices.ContainsFunc(r.subjects, func(s string) bool {
+		all, every := strings.CutSuffix(s, ">")
+		return every && strings.HasPrefix(subject, all) || s == subject
+	})
+}
+
+// anew goes back to the last message that was given. I4: a message that was left out is not passed over.
+func (r *Reader) anew(ctx context.Context, m *Message, before uint64) error {
+	if before <= r.at {
+		return fmt.Errorf("the server of the bus has left out message %d of %s, and later ones are read; its changes are not loaded until they are replayed (shire replay)", before, m.Subject)
+	}
+	const times = 3
+	if r.again++; r.again > times {
+		return fmt.Errorf("the server of the bus leaves out message %d, which it has, before message %d of %s, however often it is asked; see its log", before, m.Sequence, m.Subject)
+	}
+	slog.Warn("the server of the bus has left out a message; its stream is read again from the last one before", "message", before, "next", m.Sequence, "from", r.at+1)
+	r.messages.Stop()
+	return r.open(ctx, max(r.at+1, r.from))
 }
 
 // Close ends the reader.

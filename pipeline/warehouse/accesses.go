@@ -26,6 +26,9 @@ import (
 //   - An answer is lost: the same rows are sent again under the same token, which the server takes once.
 //   - Two processes write: both want the same place in the chain, the token of which the server takes once. The one whose
 //     rows are not there afterwards reads the chain's new end and goes on from it.
+//   - The server dies after it has written a token down and before the rows have their place: it would swallow whatever is
+//     sent for that place from then on, and nothing could be shown any more. When it took rows, they are not there and the
+//     chain still ends where it did, that token is spent, and the next one for the place is used, by every process the same.
 
 // Access is one look at personal records, or a look that was refused.
 type Access struct {
@@ -113,14 +116,25 @@ func (l *Accesses) Record(ctx context.Context, a Access) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	const tries = 5
+	var spent int // tokens of the place at from that are of no use
+	var from link
+	swallowed := false
 	for try := 1; ; try++ {
 		// The end is read anew each time: another process may have gone on with the chain.
 		if err := l.find(ctx); err != nil {
 			return err
 		}
+		switch {
+		case l.end != from:
+			spent, from = 0, l.end
+		case swallowed:
+			spent++
+		}
 		rows := l.rows(a)
-		err := l.insert(ctx, rows)
-		if done, checked := l.stands(ctx, rows[len(rows)-1]); done {
+		err := l.insert(ctx, rows, spent)
+		done, checked := l.stands(ctx, rows[len(rows)-1])
+		swallowed = err == nil && checked == nil && !done
+		if done {
 			return nil // whatever became of the answer
 		} else if err == nil {
 			err = checked
@@ -171,10 +185,15 @@ func (l *Accesses) rows(a Access) []accessRow {
 	return rows
 }
 
-func (l *Accesses) insert(ctx context.Context, rows []accessRow) error {
+// insert sends rows under a token of their place, of which some are spent.
+func (l *Accesses) insert(ctx context.Context, rows []accessRow, spent int) error {
+	token := fmt.Sprintf("access/%d", rows[0].Sequence)
+	if spent > 0 {
+		token = fmt.Sprintf("%s/%d", token, spent+1)
+	}
 	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
 		"insert_deduplicate":         1,
-		"insert_deduplication_token": fmt.Sprintf("access/%d", rows[0].Sequence),
+		"insert_deduplication_token": token,
 		"async_insert":               0,
 	}))
 	b, err := l.conn.PrepareBatch(ctx, "INSERT INTO audit.accesses (sequence, at, caller, clerk, purpose, item_code, case_number, person_id, fields, decision, reason, hash, previous_hash)")

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -51,9 +52,12 @@ func untilMessage(table string, through uint64) string {
 	return "" // what no message brought: accesses, runs, what the program knows from its files
 }
 
+// versions ends the name of a table that keeps the versions of another.
+const versions = "_versions"
+
 // VersionsOf is the table whose versions a table keeps; "" when it keeps none.
 func VersionsOf(table string) string {
-	of, found := strings.CutSuffix(table, "_versions")
+	of, found := strings.CutSuffix(table, versions)
 	if !found || !slices.Contains(clickhouse.Kept(), strings.TrimPrefix(of, "store.")) {
 		return ""
 	}
@@ -95,11 +99,15 @@ var copySettings = []proto.Setting{
 	{Key: "log_queries", Value: "0"}, // I7
 }
 
-// fillSettings are those of inserts: every version that was there, once.
-var fillSettings = append(slices.Clone(copySettings),
-	proto.Setting{Key: "insert_deduplicate", Value: "0", Important: true}, // two blocks may well be alike
-	proto.Setting{Key: "async_insert", Value: "0", Important: true},
-	proto.Setting{Key: "optimize_on_insert", Value: "0", Important: true})
+// fillSettings are those of an insert: every version that was there, once. Two blocks may well be alike, and one of them may
+// have been sent before, to a server that died while it took it: a token that is new keeps either from being taken for known.
+// The setting that turns deduplication off has another name in every other version of ClickHouse.
+func fillSettings() []proto.Setting {
+	return append(slices.Clone(copySettings),
+		proto.Setting{Key: "insert_deduplication_token", Value: rand.Text(), Important: true},
+		proto.Setting{Key: "async_insert", Value: "0", Important: true},
+		proto.Setting{Key: "optimize_on_insert", Value: "0", Important: true})
+}
 
 // CopyTable writes the rows of a table that messages up to the given one brought, block by block, and counts them. It reads
 // the table as it was at one moment.
@@ -164,7 +172,7 @@ func FillTable(ctx context.Context, a Address, table string, r io.Reader) (rows 
 
 // do runs a statement without an answer.
 func (w *wire) do(statement string) error {
-	if err := w.query(statement, fillSettings); err != nil {
+	if err := w.query(statement, fillSettings()); err != nil {
 		return err
 	}
 	for {
@@ -189,7 +197,7 @@ func fillTable(server *wire, table string, from *proto.Reader) (rows uint64, err
 	for _, c := range block.columns {
 		names = append(names, "`"+c.name+"`")
 	}
-	if err := server.query(fmt.Sprintf("INSERT INTO %s (%s) VALUES", table, strings.Join(names, ", ")), fillSettings); err != nil {
+	if err := server.query(fmt.Sprintf("INSERT INTO %s (%s) VALUES", table, strings.Join(names, ", ")), fillSettings()); err != nil {
 		return 0, err
 	}
 	if _, err := server.receive(new(carrier)); err != nil { // what the columns are, which names them

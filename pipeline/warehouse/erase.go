@@ -131,10 +131,14 @@ type Erasure struct {
 // RecordErasure writes down what was deleted.
 func (w *Warehouse) RecordErasure(ctx context.Context, e Erasure) error {
 	token := fmt.Sprintf("erasure/%s/%s/%s/%d/%d", e.Run, e.Rule, e.Place, e.Amount, time.Now().UnixNano())
-	columns := []string{"at", "run_id", "rule", "place", "amount", "before"}
-	return w.insert(ctx, "store.erasures", token, columns, func(b driver.Batch) error {
-		return appendColumns(b, []time.Time{e.At.UTC()}, []string{e.Run}, []string{e.Rule}, []string{e.Place}, []uint64{e.Amount}, []time.Time{e.Before.UTC()})
-	})
+	return w.insert(ctx, &block{table: "store.erasures", token: token, place: place{row: []string{"at", "run_id", "rule", "place"}}, columns: []cells{
+		oneCell("at", e.At.UTC()),
+		oneCell("run_id", e.Run),
+		oneCell("rule", e.Rule),
+		oneCell("place", e.Place),
+		oneCell("amount", e.Amount),
+		oneCell("before", e.Before.UTC()),
+	}})
 }
 
 // CutAccesses takes the rows before a time off the log of accesses and returns how many; with dry it only counts them. Before,
@@ -163,9 +167,12 @@ func (w *Warehouse) CutAccesses(ctx context.Context, before, now time.Time, dry 
 	if err := w.conn.QueryRow(ctx, "SELECT previous_hash FROM audit.accesses WHERE sequence = ?", first).Scan(&hash); err != nil {
 		return 0, fmt.Errorf("the log of accesses cannot be read: %w", err)
 	}
-	err := w.insert(ctx, "audit.cuts", fmt.Sprintf("cut/%d", first-1), []string{"through", "hash", "before", "at"}, func(b driver.Batch) error {
-		return appendColumns(b, []uint64{first - 1}, []string{hash}, []time.Time{before.UTC()}, []time.Time{now.UTC()})
-	})
+	err := w.insert(ctx, &block{table: "audit.cuts", token: fmt.Sprintf("cut/%d", first-1), place: place{row: []string{"through"}}, columns: []cells{
+		oneCell("through", first-1),
+		oneCell("hash", hash),
+		oneCell("before", before.UTC()),
+		oneCell("at", now.UTC()),
+	}})
 	if err != nil {
 		return 0, err
 	}

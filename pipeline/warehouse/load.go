@@ -2,60 +2,33 @@ package warehouse
 
 import (
 	"context"
-	"fmt"
-	"strings"
+	"slices"
 	"time"
 
-	ch "github.com/ClickHouse/clickhouse-go/v2"
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/array"
 	"github.com/google/uuid"
 
 	"github.com/shirecounty/shire/schemas/canonical"
+	"github.com/shirecounty/shire/schemas/clickhouse"
 )
-
-// insert sends one block under one token: the same token again does nothing (I3). fill appends the columns.
-func (w *Warehouse) insert(ctx context.Context, table, token string, columns []string, fill func(b driver.Batch) error) error {
-	return w.retry(ctx, "load "+table, func(ctx context.Context) error {
-		ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
-			"insert_deduplicate":         1,
-			"insert_deduplication_token": token,
-			"async_insert":               0,
-			"deduplicate_blocks_in_dependent_materialized_views": 1,
-			// The server encodes LowCardinality itself: quicker than here, value by value.
-			"low_cardinality_allow_in_native_format": 0,
-			// Collapsing the versions within a block is left to the merges and to FINAL; here it would cost more than the sort.
-			"optimize_on_insert": 0,
-			// The block must arrive as one part per token, not be cut or joined.
-			"max_insert_block_size": 1 << 24,
-		}))
-		b, err := w.conn.PrepareBatch(ctx, fmt.Sprintf("INSERT INTO %s (%s)", table, strings.Join(columns, ", ")))
-		if err != nil {
-			return err
-		}
-		defer b.Close()
-		if err := fill(b); err != nil {
-			return &unfitError{err}
-		}
-		return b.Send()
-	})
-}
 
 // Load loads one table's record of a range.
 func (w *Warehouse) Load(ctx context.Context, table *canonical.Table, record arrow.Record, token string) error {
-	names := make([]string, len(table.Columns))
+	b := &block{table: table.Database + "." + table.Name, token: token, place: place{row: []string{"dataset", "record_id"}, age: []string{"version", "received_at"}}}
 	for i, c := range table.Columns {
-		names[i] = c.Name
+		b.columns = append(b.columns, cells{c.Name, func() any { return values(record.Column(i)) }})
 	}
-	return w.insert(ctx, table.Database+"."+table.Name, token, names, func(b driver.Batch) error {
-		for i := range table.Columns {
-			if err := b.Column(i).Append(values(record.Column(i))); err != nil {
-				return fmt.Errorf("column %s: %w", names[i], err)
-			}
-		}
-		return nil
-	})
+	if table == canonical.Links {
+		b.place = place{row: []string{"record_id", "version"}, age: []string{"effective_at"}}
+	}
+	if table.Database == "store" && slices.Contains(clickhouse.Kept(), table.Name) {
+		kept := *b
+		kept.table += versions
+		kept.place = place{row: []string{"dataset", "record_id", "version", "received_at"}} // none replaces another
+		b.kept = &kept
+	}
+	return w.insert(ctx, b)
 }
 
 // values is an Arrow column as the slice that clickhouse-go appends fastest.
@@ -118,22 +91,20 @@ func (w *Warehouse) Log(ctx context.Context, token string, lines []Loaded) error
 	if len(lines) == 0 {
 		return nil
 	}
-	columns := []string{"table_name", "first_sequence", "last_sequence", "rows", "bytes", "reason", "contracts", "dataset_rows", "dataset_sequences", "token", "started_at", "finished_at"}
-	return w.insert(ctx, "store.load_log", token, columns, func(b driver.Batch) error {
-		return appendColumns(b,
-			column(lines, func(l Loaded) string { return l.Table }),
-			column(lines, func(l Loaded) uint64 { return l.First }),
-			column(lines, func(l Loaded) uint64 { return l.Last }),
-			column(lines, func(l Loaded) uint64 { return l.Rows }),
-			column(lines, func(l Loaded) uint64 { return l.Bytes }),
-			column(lines, func(l Loaded) string { return l.Reason }),
-			column(lines, func(l Loaded) map[string]string { return l.Contracts }),
-			column(lines, func(l Loaded) map[string]uint64 { return l.DatasetRows }),
-			column(lines, func(l Loaded) map[string]uint64 { return l.DatasetLast }),
-			column(lines, func(l Loaded) string { return l.Token }),
-			column(lines, func(l Loaded) time.Time { return l.Started }),
-			column(lines, func(l Loaded) time.Time { return l.Finished }))
-	})
+	return w.insert(ctx, &block{table: "store.load_log", token: token, place: place{row: []string{"table_name", "first_sequence", "last_sequence"}}, columns: []cells{
+		cellsOf("table_name", lines, func(l Loaded) string { return l.Table }),
+		cellsOf("first_sequence", lines, func(l Loaded) uint64 { return l.First }),
+		cellsOf("last_sequence", lines, func(l Loaded) uint64 { return l.Last }),
+		cellsOf("rows", lines, func(l Loaded) uint64 { return l.Rows }),
+		cellsOf("bytes", lines, func(l Loaded) uint64 { return l.Bytes }),
+		cellsOf("reason", lines, func(l Loaded) string { return l.Reason }),
+		cellsOf("contracts", lines, func(l Loaded) map[string]string { return l.Contracts }),
+		cellsOf("dataset_rows", lines, func(l Loaded) map[string]uint64 { return l.DatasetRows }),
+		cellsOf("dataset_sequences", lines, func(l Loaded) map[string]uint64 { return l.DatasetLast }),
+		cellsOf("token", lines, func(l Loaded) string { return l.Token }),
+		cellsOf("started_at", lines, func(l Loaded) time.Time { return l.Started }),
+		cellsOf("finished_at", lines, func(l Loaded) time.Time { return l.Finished }),
+	}})
 }
 
 // Held is a row in quarantine, or what has become of it. It holds no value of the row (I7).
@@ -155,45 +126,25 @@ func (w *Warehouse) Quarantine(ctx context.Context, token string, held []Held) e
 	if len(held) == 0 {
 		return nil
 	}
-	columns := []string{"dataset", "source_department", "owner_zh", "owner_en", "source", "unit", "row", "field", "code", "message",
-		"contract_version", "contract_hash", "sequence", "version", "quarantined_at", "event", "state", "state_reason", "state_at"}
-	return w.insert(ctx, "store.quarantine_log", token, columns, func(b driver.Batch) error {
-		return appendColumns(b,
-			column(held, func(h Held) string { return h.Dataset }),
-			column(held, func(h Held) string { return h.Department }),
-			column(held, func(h Held) string { return h.OwnerZh }),
-			column(held, func(h Held) string { return h.OwnerEn }),
-			column(held, func(h Held) string { return h.Source }),
-			column(held, func(h Held) string { return h.Unit }),
-			column(held, func(h Held) int64 { return h.Row }),
-			column(held, func(h Held) string { return h.Field }),
-			column(held, func(h Held) string { return h.Code }),
-			column(held, func(h Held) string { return h.Message }),
-			column(held, func(h Held) int64 { return h.ContractVersion }),
-			column(held, func(h Held) string { return h.ContractHash }),
-			column(held, func(h Held) uint64 { return h.Sequence }),
-			column(held, func(h Held) uint64 { return h.Version }),
-			column(held, func(h Held) time.Time { return h.At }),
-			column(held, func(h Held) uint64 { return h.Event }),
-			column(held, func(h Held) string { return h.State }),
-			column(held, func(h Held) string { return h.StateReason }),
-			column(held, func(h Held) time.Time { return h.At }))
-	})
-}
-
-func column[T, V any](rows []T, value func(T) V) any {
-	out := make([]V, len(rows))
-	for i, r := range rows {
-		out[i] = value(r)
-	}
-	return out
-}
-
-func appendColumns(b driver.Batch, columns ...any) error {
-	for i, c := range columns {
-		if err := b.Column(i).Append(c); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.insert(ctx, &block{table: "store.quarantine_log", token: token, place: place{row: []string{"dataset", "version"}, age: []string{"event"}}, columns: []cells{
+		cellsOf("dataset", held, func(h Held) string { return h.Dataset }),
+		cellsOf("source_department", held, func(h Held) string { return h.Department }),
+		cellsOf("owner_zh", held, func(h Held) string { return h.OwnerZh }),
+		cellsOf("owner_en", held, func(h Held) string { return h.OwnerEn }),
+		cellsOf("source", held, func(h Held) string { return h.Source }),
+		cellsOf("unit", held, func(h Held) string { return h.Unit }),
+		cellsOf("row", held, func(h Held) int64 { return h.Row }),
+		cellsOf("field", held, func(h Held) string { return h.Field }),
+		cellsOf("code", held, func(h Held) string { return h.Code }),
+		cellsOf("message", held, func(h Held) string { return h.Message }),
+		cellsOf("contract_version", held, func(h Held) int64 { return h.ContractVersion }),
+		cellsOf("contract_hash", held, func(h Held) string { return h.ContractHash }),
+		cellsOf("sequence", held, func(h Held) uint64 { return h.Sequence }),
+		cellsOf("version", held, func(h Held) uint64 { return h.Version }),
+		cellsOf("quarantined_at", held, func(h Held) time.Time { return h.At }),
+		cellsOf("event", held, func(h Held) uint64 { return h.Event }),
+		cellsOf("state", held, func(h Held) string { return h.State }),
+		cellsOf("state_reason", held, func(h Held) string { return h.StateReason }),
+		cellsOf("state_at", held, func(h Held) time.Time { return h.At }),
+	}})
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
 
 // Run is a report on one run of a job.
@@ -41,11 +39,23 @@ func (w *Warehouse) RecordRun(ctx context.Context, r Run) error {
 	if r.From.Before(r.To) {
 		from, to = given(r.From), given(r.To)
 	}
-	columns := []string{"run_id", "job", "source", "started_at", "finished_at", "outcome", "changes", "rows", "message", "event",
-		"attempt", "cause", "due_at", "interval_from", "interval_to", "node", "owner"}
-	return w.insert(ctx, "store.run_log", fmt.Sprintf("run/%s/%d", r.ID, r.Event), columns, func(b driver.Batch) error {
-		return appendColumns(b, []string{r.ID}, []string{r.Job}, []string{r.Source}, []time.Time{r.Started.UTC()}, []*time.Time{given(r.Finished)},
-			[]string{r.Outcome}, []uint64{r.Changes}, []uint64{r.Rows}, []string{r.Message}, []uint64{r.Event},
-			[]uint32{uint32(max(r.Attempt, 0))}, []string{r.Cause}, []*time.Time{given(r.Due)}, []*time.Time{from}, []*time.Time{to}, []string{r.Node}, []string{r.Owner})
-	})
+	return w.insert(ctx, &block{table: "store.run_log", token: fmt.Sprintf("run/%s/%d", r.ID, r.Event), place: place{row: []string{"run_id"}, age: []string{"event"}}, columns: []cells{
+		oneCell("run_id", r.ID),
+		oneCell("job", r.Job),
+		oneCell("source", r.Source),
+		oneCell("started_at", r.Started.UTC()),
+		oneCell("finished_at", given(r.Finished)),
+		oneCell("outcome", r.Outcome),
+		oneCell("changes", r.Changes),
+		oneCell("rows", r.Rows),
+		oneCell("message", r.Message),
+		oneCell("event", r.Event),
+		oneCell("attempt", uint32(max(r.Attempt, 0))),
+		oneCell("cause", r.Cause),
+		oneCell("due_at", given(r.Due)),
+		oneCell("interval_from", from),
+		oneCell("interval_to", to),
+		oneCell("node", r.Node),
+		oneCell("owner", r.Owner),
+	}})
 }

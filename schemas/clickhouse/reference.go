@@ -2,10 +2,12 @@ package clickhouse
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"iter"
 	"maps"
 
+	ch "github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 
 	"github.com/shirecounty/shire/schemas/calendar"
@@ -100,7 +102,9 @@ func replace[K, R comparable](ctx context.Context, conn driver.Conn, table strin
 	if err := conn.QueryRow(ctx, "SELECT max(version) + 1 FROM store."+table).Scan(&version); err != nil {
 		return err
 	}
-	batch, err := conn.PrepareBatch(ctx, insert)
+	// The server would know the same rows by their hash, even when it died before they had their place. Nothing here rests on
+	// that, since what is there has just been read; so a token that is new keeps them from being taken for known.
+	batch, err := conn.PrepareBatch(ch.Context(ctx, ch.WithSettings(ch.Settings{"insert_deduplication_token": rand.Text()})), insert)
 	if err != nil {
 		return err
 	}

@@ -260,7 +260,12 @@ func TestReferenceFollowsTheFiles(t *testing.T) {
 	same(t, read(t, c, "toYear(date); sum(working)", "FROM mart.calendar WHERE toYear(date) = 2025 GROUP BY ALL"), "2025 248")
 	same(t, read(t, c, "date; working; holiday_en != ''", "FROM mart.calendar WHERE date IN ('2026-02-14', '2026-02-16') ORDER BY date"),
 		"2026-02-14 1 1", "2026-02-16 0 1")
+	// I4: rows that a server lost, dying after it had noted that it knows them, come back.
+	exec(t, c, "ALTER TABLE store.departments DELETE WHERE 1 SETTINGS mutations_sync = 2")
 	load(map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}})
+	exec(t, c, "ALTER TABLE store.departments DELETE WHERE 1 SETTINGS mutations_sync = 2")
+	load(map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}})
+	same(t, read(t, c, "code; name_zh; name_en", "FROM mart.departments ORDER BY code"), "housing 住建局 Housing")
 }
 
 func TestOpsShowTheFlow(t *testing.T) {
