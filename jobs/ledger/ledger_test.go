@@ -329,12 +329,14 @@ func TestFollowTellsAgainWhatWasNotTaken(t *testing.T) {
 		for _, id := range want {
 			left[id] = true
 		}
-		err := l.Follow(ctx, "test", func(r jobs.Run) error {
-			if r.ID == refuse && !refused {
-				refused = true
-				return errors.New("the warehouse is away")
+		err := l.Follow(ctx, "test", func(runs []jobs.Run) error {
+			for _, r := range runs {
+				if r.ID == refuse && !refused {
+					refused = true
+					return errors.New("the warehouse is away")
+				}
+				delete(left, r.ID)
 			}
-			delete(left, r.ID)
 			if len(left) == 0 {
 				time.AfterFunc(50*time.Millisecond, stop)
 			}
