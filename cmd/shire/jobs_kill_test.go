@@ -140,6 +140,15 @@ func TestKilledNodesRunEveryJobOnce(t *testing.T) {
 		if n := float64(len(history)); fmt.Sprint(rows) == fmt.Sprint([][]any{{n, n, n}}) {
 			break
 		}
+		if true {
+			js, _ := nc.JetStream()
+			ci, e := js.ConsumerInfo("RUNS", "ops-runs-339921")
+			if e == nil {
+				t.Logf("DEBUG %v rows %v; pending %d ackpending %d redelivered %d delivered %+v floor %+v", time.Now(), rows, ci.NumPending, ci.NumAckPending, ci.NumRedelivered, ci.Delivered, ci.AckFloor)
+			} else {
+				t.Log(e)
+			}
+		}
 		if time.Now().After(deadline) {
 			t.Fatalf("ops.runs has %v, the history %d runs", rows, len(history))
 		}
