@@ -99,6 +99,7 @@ func (l *Ledger) read(ctx context.Context, stream, filter string, back time.Dura
 	if err != nil {
 		return fmt.Errorf("the stream %s cannot be read: %w", stream, err)
 	}
+	defer l.forget(ctx, stream, c) // of a thousand readers that a server bears with, one that has read is one too many
 	if !follow {
 		info, err := c.Info(ctx)
 		if err != nil {
@@ -132,6 +133,13 @@ func (l *Ledger) read(ctx context.Context, stream, filter string, back time.Dura
 			return nil
 		}
 	}
+}
+
+// forget removes a consumer that has read what it wanted. If that fails, the server removes it when it has been idle for long.
+func (l *Ledger) forget(ctx context.Context, stream string, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = l.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name)
 }
 
 // How reports are followed: so many at a time at most, those that come within a moment together. What a follower that was
