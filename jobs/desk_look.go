@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/shirecounty/shire/schemas/county"
 )
 
 // Status is a job as it stands.
 type Status struct {
 	Name       string            `json:"name"`
-	Kind       string            `json:"kind"` // of work
+	Kind       string            `json:"kind"` // of work; [KindUnknown] when runs of it wait and county.yaml does not have it
 	Source     string            `json:"source,omitempty"`
 	Owner      string            `json:"owner,omitempty"`
 	Schedule   string            `json:"schedule,omitempty"` // five fields
@@ -32,15 +34,24 @@ type Status struct {
 	Parameters map[string]string `json:"parameters,omitempty"`
 }
 
-// List tells how every job stands, by name.
+// KindUnknown is the kind of a job that is not in county.yaml, as the process that lists it knows it.
+const KindUnknown = "unknown"
+
+// List tells how every job stands, by name: those of county.yaml, and others of which runs wait or go on. A run of a job
+// that one process knows and another does not must not be waiting unseen.
 func (d *Desk) List(ctx context.Context) ([]Status, error) {
 	states, err := d.states(ctx, "")
 	if err != nil {
 		return nil, err
 	}
 	list := []Status{}
-	for _, name := range slices.Sorted(maps.Keys(d.Jobs)) {
-		list = append(list, *d.status(d.Jobs[name], states[name]))
+	for _, name := range slices.Sorted(maps.Keys(states)) {
+		switch j, s := d.Jobs[name], states[name]; {
+		case j != nil:
+			list = append(list, *d.status(j, s))
+		case len(s.Active) > 0:
+			list = append(list, Status{Name: name, Kind: KindUnknown, Days: county.DaysAny, Paused: s.Paused, Active: s.Active, Last: s.Last})
+		}
 	}
 	return list, nil
 }
@@ -59,12 +70,14 @@ func (d *Desk) states(ctx context.Context, name string) (map[string]*State, erro
 	var damaged error
 	err := each(ctx, d.Ledger, func(e Entry) {
 		name, job := strings.CutPrefix(e.Key, jobPrefix)
-		if _, ours := states[name]; !job || !ours {
+		if !job {
 			return
 		}
 		s, err := decode(e)
 		if err != nil {
-			damaged = err
+			if d.Jobs[name] != nil {
+				damaged = err
+			}
 			return
 		}
 		states[name] = s

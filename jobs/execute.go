@@ -22,7 +22,7 @@ type execution struct {
 
 var (
 	errCancelled  = errors.New("it was asked to stop")
-	errTimeout    = errors.New("its time is over")
+	errTimeout    = fmt.Errorf("its time is over: %w", context.DeadlineExceeded)
 	errStops      = fmt.Errorf("its process stops (%w)", errInterrupted)
 	errOutOfTouch = fmt.Errorf("its process has been out of touch with the ledger of jobs for as long as a lease (%w)", errInterrupted)
 )
@@ -51,9 +51,10 @@ func (s *Scheduler) start(life context.Context, e *entry, r Run) {
 func (s *Scheduler) do(ctx, life context.Context, x *execution) (Result, error) {
 	j, r := x.entry.job, &x.run
 	if j.Timeout > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(j.Timeout), errTimeout)
-		defer cancel()
+		// A timer, and no deadline that the work could read: the driver of ClickHouse makes a deadline the max_execution_time
+		// of each query, which a user that only reads may not raise over its own bound.
+		timer := time.AfterFunc(time.Duration(j.Timeout), func() { x.cancel(errTimeout) })
+		defer timer.Stop()
 	}
 	s.work.Go(func() { // the beginning is told beside the work, which does not wait for it
 		telling, done := context.WithTimeout(life, stepWithin)

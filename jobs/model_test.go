@@ -154,39 +154,57 @@ func drawJob(t *rapid.T, i int) (text string, takes time.Duration, fails int) {
 
 func TestHistoriesAgainstTheModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		n := rapid.IntRange(1, 3).Draw(rt, "jobs")
-		text, takes, fails := "", map[string]time.Duration{}, map[string]int{}
-		for i := range n {
-			one, took, failed := drawJob(rt, i)
-			text += one
-			takes[fmt.Sprintf("job%d", i)], fails[fmt.Sprintf("job%d", i)] = took, failed
-		}
-		text += "  - {name: then, after: [job0], do: {read: log}, overlap: queue}\n"
-		steps := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
-			return step{
-				after: time.Duration(rapid.SampledFrom([]int{1, 67, 601, 3607, 4 * 3611, 9*3600 + 7}).Draw(t, "after")) * time.Second,
-				do:    rapid.SampledFrom([]string{"start", "start", "kill", "kill", "stop", "break", "pause", "resume", "forward", "back", "run", "cancel"}).Draw(t, "do"),
-				job:   rapid.IntRange(0, n-1).Draw(t, "job"), arg: rapid.IntRange(0, 30).Draw(t, "arg"),
-			}
-		}), 1, 12).Draw(rt, "steps")
-		// A usual day, summer time that begins and ends in Amsterdam, a leap day, and a year that is not published.
-		begin, err := time.Parse(time.RFC3339, rapid.SampledFrom([]string{"2026-05-11T07:00:03+08:00", "2026-03-28T20:00:03+08:00", "2026-10-24T20:00:03+08:00",
-			"2024-02-28T12:00:03+08:00", "2026-12-30T22:00:03+08:00"}).Draw(rt, "begin"))
-		if err != nil {
-			rt.Fatal(err)
-		}
+		s := drawStory(rt, 12)
 		var problem error
-		synctest.Test(t, func(t *testing.T) { problem = history(t, begin, text, takes, fails, steps) })
+		synctest.Test(t, func(t *testing.T) { problem = history(t, s, &ledger.Memory{}, 0) })
 		if problem != nil {
-			rt.Fatalf("from %s, jobs:\n%s\ntakes %v, fails %v, steps %+v\n%v", begin, text, takes, fails, steps, problem)
+			rt.Fatalf("%s\n%v", s, problem)
 		}
 	})
 }
 
-func history(t *testing.T, begin time.Time, text string, takes map[string]time.Duration, fails map[string]int, steps []step) error {
+// story is what happens in a history: to which jobs, and from when.
+type story struct {
+	begin time.Time
+	text  string // of the jobs
+	takes map[string]time.Duration
+	fails map[string]int
+	steps []step
+}
+
+func (s story) String() string {
+	return fmt.Sprintf("from %s, jobs:\n%s\ntakes %v, fails %v, steps %+v", s.begin, s.text, s.takes, s.fails, s.steps)
+}
+
+func drawStory(rt *rapid.T, mostSteps int) story {
+	n := rapid.IntRange(1, 3).Draw(rt, "jobs")
+	s := story{takes: map[string]time.Duration{}, fails: map[string]int{}}
+	for i := range n {
+		one, took, failed := drawJob(rt, i)
+		s.text += one
+		s.takes[fmt.Sprintf("job%d", i)], s.fails[fmt.Sprintf("job%d", i)] = took, failed
+	}
+	s.text += "  - {name: then, after: [job0], do: {read: log}, overlap: queue}\n"
+	s.steps = rapid.SliceOfN(rapid.Custom(func(t *rapid.T) step {
+		return step{
+			after: time.Duration(rapid.SampledFrom([]int{1, 67, 601, 3607, 4 * 3611, 9*3600 + 7}).Draw(t, "after")) * time.Second,
+			do:    rapid.SampledFrom([]string{"start", "start", "kill", "kill", "stop", "break", "pause", "resume", "forward", "back", "run", "cancel"}).Draw(t, "do"),
+			job:   rapid.IntRange(0, n-1).Draw(t, "job"), arg: rapid.IntRange(0, 30).Draw(t, "arg"),
+		}
+	}), 1, mostSteps).Draw(rt, "steps")
+	// A usual day, summer time that begins and ends in Amsterdam, a leap day, and a year that is not published.
+	var err error
+	if s.begin, err = time.Parse(time.RFC3339, rapid.SampledFrom([]string{"2026-05-11T07:00:03+08:00", "2026-03-28T20:00:03+08:00", "2026-10-24T20:00:03+08:00",
+		"2024-02-28T12:00:03+08:00", "2026-12-30T22:00:03+08:00"}).Draw(rt, "begin")); err != nil {
+		rt.Fatal(err)
+	}
+	return s
+}
+
+func history(t *testing.T, story story, l jobs.Ledger, lease time.Duration) error {
 	clock := newWall()
-	clock.Set(begin.Sub(clock.Now()))
-	w := &world{t: t, clock: clock, ledger: &ledger.Memory{}, county: define(t, text), takes: takes, fails: fails}
+	clock.Set(story.begin.Sub(clock.Now()))
+	w := &world{t: t, clock: clock, ledger: l, lease: lease, county: define(t, story.text), takes: story.takes, fails: story.fails}
 	set, err := jobs.NewSet(w.county, national(t), nil)
 	if err != nil {
 		return err
@@ -233,7 +251,7 @@ func history(t *testing.T, begin time.Time, text string, takes map[string]time.D
 		}
 	}
 	ctx := context.Background()
-	for _, s := range steps {
+	for _, s := range story.steps {
 		pass(s.after)
 		name := fmt.Sprintf("job%d", s.job)
 		switch s.do {

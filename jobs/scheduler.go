@@ -37,9 +37,10 @@ type Scheduler struct {
 	steps chan struct{} // bounds how many jobs are attended to at a time
 
 	mu      sync.Mutex
-	ready   bool // every entry has been seen
-	stops   bool // nothing begins any more
-	out     bool // out of touch with the ledger for as long as a lease
+	ready   bool          // every entry has been seen
+	stops   bool          // nothing begins any more
+	over    chan struct{} // closed when stops is set
+	out     bool          // out of touch with the ledger for as long as a lease
 	jobs    map[string]*entry
 	waiting queue
 	room    int // runs that may start
@@ -47,6 +48,7 @@ type Scheduler struct {
 	running map[string]*execution // by the run's id
 	sending map[string]bool       // alerts
 	strays  map[string]bool       // jobs with an entry and without a definition
+	wonders map[string]bool       // such jobs that are about to be looked at
 	nodes   nodes
 	stats   stats
 	work    sync.WaitGroup // runs, and what is told of them
@@ -75,8 +77,8 @@ func New(o Options) *Scheduler {
 	if o.Post == nil {
 		o.Post = postHTTP
 	}
-	s := &Scheduler{Options: o, id: strings.ToLower(rand.Text()[:12]), kick: make(chan struct{}, 1), steps: make(chan struct{}, 32), jobs: map[string]*entry{},
-		room: o.Most, starved: map[*entry]bool{}, running: map[string]*execution{}, sending: map[string]bool{}, strays: map[string]bool{}, nodes: nodes{}}
+	s := &Scheduler{Options: o, id: strings.ToLower(rand.Text()[:12]), kick: make(chan struct{}, 1), over: make(chan struct{}), steps: make(chan struct{}, 32), jobs: map[string]*entry{},
+		room: o.Most, starved: map[*entry]bool{}, running: map[string]*execution{}, sending: map[string]bool{}, strays: map[string]bool{}, wonders: map[string]bool{}, nodes: nodes{}}
 	s.stats.begin()
 	for name, j := range o.Jobs {
 		s.jobs[name] = &entry{job: j, state: &State{}, index: -1}
@@ -102,6 +104,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	err := s.follow(ctx, life, watched)
 	s.mu.Lock()
 	s.stops = true
+	close(s.over)
 	s.mu.Unlock()
 	s.interrupt(errStops)
 	all := make(chan struct{})
@@ -209,6 +212,7 @@ func (s *Scheduler) see(life context.Context, e Entry) {
 			if !s.ready && e.Value != nil {
 				s.strays[name] = true
 			}
+			s.wonder(life, name, e.Value != nil)
 			s.mu.Unlock()
 			return
 		}

@@ -170,7 +170,13 @@ func TestRetriesTimeoutsPanics(t *testing.T) {
 			case task.Job == "hopeless":
 				return jobs.Result{}, fmt.Errorf("%w: %w", errAway, jobs.ErrPermanent)
 			case task.Job == "hangs":
+				if at, dated := ctx.Deadline(); dated { // the driver of ClickHouse would make it each query's bound
+					t.Errorf("the work is told that it has until %s", at)
+				}
 				<-ctx.Done()
+				if cause := context.Cause(ctx); !errors.Is(cause, context.DeadlineExceeded) {
+					t.Errorf("the work was ended by %v", cause)
+				}
 				return jobs.Result{}, ctx.Err()
 			case task.Job == "panics":
 				panic("this text is nobody's business")

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/jobs"
-	"github.com/shirecounty/shire/jobs/ledger"
 	"github.com/shirecounty/shire/schemas/county"
 )
 
@@ -172,7 +171,8 @@ type attempt struct {
 type world struct {
 	t      *testing.T
 	clock  *wall
-	ledger *ledger.Memory
+	ledger jobs.Ledger
+	lease  time.Duration // the default when zero
 	county []county.Job
 	takes  map[string]time.Duration
 	fails  map[string]int // how many first attempts of each run fail
@@ -207,7 +207,7 @@ func (w *world) start(breakAfter int) {
 	if os.Getenv("SHIRE_TEST_LOG") != "" {
 		log = slog.Default()
 	}
-	s := jobs.New(jobs.Options{Ledger: p.cable, Jobs: set, Clock: w.clock, Log: log})
+	s := jobs.New(jobs.Options{Ledger: p.cable, Jobs: set, Clock: w.clock, Log: log, Lease: w.lease})
 	w.procs = append(w.procs, p)
 	go func() {
 		defer close(p.ended)

@@ -151,6 +151,9 @@ func state(s *jobs.Status) string {
 	if s.Paused != nil {
 		word += ", paused"
 	}
+	if s.Kind == jobs.KindUnknown {
+		word += ", not in this county.yaml"
+	}
 	return word
 }
 
@@ -174,7 +177,7 @@ func (a *app) jobsList() *cobra.Command {
 					a.say("there are no jobs; write them in %s under jobs:", o.config.File)
 					return nil
 				}
-				return a.table("JOB DOES DUE NEXT STATE LAST OWNER", func(row func(...any)) {
+				err = a.table("JOB DOES DUE NEXT STATE LAST OWNER", func(row func(...any)) {
 					for i := range list {
 						s := &list[i]
 						last := "-"
@@ -184,6 +187,14 @@ func (a *app) jobsList() *cobra.Command {
 						row(s.Name, strings.TrimSpace(s.Kind+" "+s.Source), due(s), o.when(s.Next), state(s), last, cmp.Or(s.Owner, "-"))
 					}
 				})
+				for _, s := range list {
+					for _, r := range s.Active {
+						if r.Outcome == jobs.Waiting && r.Attempt == 0 && r.Message != "" { // nobody has started it, for a reason
+							a.say("%s: %s", r.ID, r.Message)
+						}
+					}
+				}
+				return err
 			})
 		},
 	}

@@ -34,16 +34,20 @@ func newScheduler(n *node, h *health, l *ledger.Ledger) (*jobs.Scheduler, error)
 
 // recordRuns brings the history of runs into the warehouse, as often as it is away.
 func recordRuns(ctx context.Context, n *node, l *ledger.Ledger) error {
-	return l.Follow(ctx, "ops-runs", func(r jobs.Run) error {
-		started := r.Started
-		if started.IsZero() {
-			started = r.Created
+	return l.Follow(ctx, "ops-runs", func(told []jobs.Run) error {
+		runs := make([]warehouse.Run, len(told))
+		for i, r := range told {
+			started := r.Started
+			if started.IsZero() {
+				started = r.Created
+			}
+			runs[i] = warehouse.Run{ID: r.ID, Job: r.Job, Source: r.Source, Owner: r.Owner, Cause: r.Cause, Due: r.Due, From: r.From, To: r.To,
+				Attempt: r.Attempt, Node: r.Node, Started: started, Finished: r.Finished, Outcome: r.Outcome, Changes: r.Counts["changes"], Rows: r.Counts["rows"],
+				Message: r.Message, Event: r.Event}
 		}
-		err := n.warehouse.RecordRun(ctx, warehouse.Run{ID: r.ID, Job: r.Job, Source: r.Source, Owner: r.Owner, Cause: r.Cause, Due: r.Due, From: r.From, To: r.To,
-			Attempt: r.Attempt, Node: r.Node, Started: started, Finished: r.Finished, Outcome: r.Outcome, Changes: r.Counts["changes"], Rows: r.Counts["rows"],
-			Message: r.Message, Event: r.Event})
+		err := n.warehouse.RecordRun(ctx, runs...)
 		if err != nil && ctx.Err() == nil {
-			n.log.Warn("a run could not be written into ops.runs; it is tried again", "run", r.ID, "error", err)
+			n.log.Warn("runs could not be written into ops.runs; it is tried again", "runs", len(runs), "first", runs[0].ID, "error", err)
 		}
 		return err
 	})

@@ -30,13 +30,13 @@ func reviewKind(s *setup, j *county.Job) (work, error) {
 	return work{worker: func(n *node, _ *health) jobs.Worker {
 		settings := x
 		settings.Folder = cmp.Or(x.Folder, filepath.Join(n.data, "reviews"))
-		return asking(&review.Review{Settings: settings, County: metrics.Text{Zh: n.config.County.NameZh, En: cmp.Or(n.config.County.NameEn, n.config.County.NameZh)},
+		return &review.Review{Settings: settings, County: metrics.Text{Zh: n.config.County.NameZh, En: cmp.Or(n.config.County.NameEn, n.config.County.NameZh)},
 			Zone: n.zone, Set: n.metrics, Figures: n.figures, Conn: n.analyst, Now: time.Now,
 			Department: func(dataset string) string {
 				if c := n.contracts[dataset]; c != nil {
 					return c.Department
 				}
 				return ""
-			}})
+			}}
 	}}, nil
 }

@@ -97,7 +97,7 @@ func (n *node) compare(ctx context.Context, source, dataset string, repair bool)
 func gated(h *health, w jobs.Worker) jobs.Worker {
 	return jobs.WorkerFunc(func(ctx context.Context, t jobs.Task, output io.Writer) (r jobs.Result, err error) {
 		failed := h.gate.Through(ctx, func(ctx context.Context) error {
-			r, err = asking(w).Do(ctx, t, output)
+			r, err = w.Do(ctx, t, output)
 			return err
 		})
 		return r, failed
@@ -219,9 +219,9 @@ func calendarCheckKind(s *setup, j *county.Job) (work, error) {
 		folder = filepath.Join(s.config.Calendars, "national")
 	}
 	return work{worker: func(n *node, _ *health) jobs.Worker {
-		return asking(&upkeep.CalendarCheck{FromMonth: from.Month(), FromDay: from.Day(), Zone: n.zone, Folder: folder, Published: n.calendar.Published,
+		return &upkeep.CalendarCheck{FromMonth: from.Month(), FromDay: from.Day(), Zone: n.zone, Folder: folder, Published: n.calendar.Published,
 			Open: func(ctx context.Context, year int) (upkeep.Reach, error) {
 				return upkeep.OpenReach(ctx, n.analyst, n.zone, year)
-			}})
+			}}
 	}}, nil
 }

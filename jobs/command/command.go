@@ -180,7 +180,7 @@ func (w *Worker) supervise(ctx context.Context, o order, to *recorder, isolated 
 	defer pipes.close()
 	cmd := exec.Command(ownExecutable)
 	cmd.Args = []string{supervisorName, w.settings.Run[0]}
-	cmd.Env = []string{supervisorMarker + "=" + supervisorAmong, "GOMAXPROCS=2"}
+	cmd.Env = []string{supervisorMarker + "=" + supervisorAmong, scratchMarker + "=" + o.Scratch, "GOMAXPROCS=2"}
 	if isolated {
 		cmd.Env[0] = supervisorMarker + "=" + supervisorAlone
 	}

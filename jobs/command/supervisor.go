@@ -27,6 +27,7 @@ import (
 // whether it is the first process of a PID namespace.
 const (
 	supervisorMarker = "SHIRE_COMMAND_SUPERVISOR"
+	scratchMarker    = "SHIRE_COMMAND_SCRATCH" // the folder to remove when shire dies before it has said what to do
 	supervisorAlone  = "isolated"
 	supervisorAmong  = "plain"
 )
@@ -107,7 +108,8 @@ func RunSupervisorIfAsked() {
 	s := &supervisor{isolated: how == supervisorAlone, asked: make(chan bool, 1), mainEnded: make(chan syscall.WaitStatus, 1), allEnded: make(chan struct{})}
 	in := bufio.NewReader(control) // gob would read ahead with a reader of its own
 	if gob.NewDecoder(in).Decode(&s.order) != nil {
-		os.Exit(1) // shire died before it said what to do
+		removeAll(os.Getenv(scratchMarker)) // shire died before it said what to do
+		os.Exit(1)
 	}
 	if !fit {
 		_ = gob.NewEncoder(out).Encode(report{Unfit: true})

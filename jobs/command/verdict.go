@@ -50,6 +50,9 @@ func (w *Worker) verdict(ctx context.Context, r *report) error {
 	case byOutput:
 		return fmt.Errorf("the command %s printed more than output_max allows (%s), and %s as output_full says", name, size(uint64(s.OutputMax)), how)
 	}
+	if r.Signal == syscall.SIGKILL && r.OutOf {
+		return fmt.Errorf("the command %s was killed for memory: the machine, or its container, had none left; have it do less at once, or give it memory_max", name)
+	}
 	if r.Signal != 0 {
 		return fmt.Errorf("the command %s was ended by %s: %s", name, unix.SignalName(r.Signal), w.signalReason(r))
 	}
@@ -62,9 +65,6 @@ func (w *Worker) verdict(ctx context.Context, r *report) error {
 func (w *Worker) signalReason(r *report) string {
 	switch r.Signal {
 	case syscall.SIGKILL:
-		if r.OutOf {
-			return "the machine, or its container, had no memory left; have it do less at once, or give it memory_max"
-		}
 		return "somebody killed it"
 	case syscall.SIGXFSZ:
 		return fmt.Sprintf("a file that it wrote grew beyond file_max (%s)", size(uint64(w.settings.FileMax)))
@@ -82,10 +82,12 @@ func (w *Worker) exitHint(r *report) string {
 		return ", which a shell gives when a program cannot be run"
 	case r.Exit == 127:
 		return ", which a shell gives when a program is not found"
+	case signal == syscall.SIGKILL && r.OutOf:
+		return ", which a shell gives when a program was killed, here for memory: the machine, or its container, had none left"
+	case r.OutOf: // it may have been a part of this command, or anything else
+		return "; meanwhile a process of this machine was killed for memory"
 	case r.Exit < 128 || unix.SignalName(signal) == "":
 		return ""
-	case signal == syscall.SIGKILL && r.OutOf:
-		return ", which a shell gives when a program was killed: the machine, or its container, had no memory left"
 	}
 	return fmt.Sprintf(", which a shell gives when a program was ended by %s", unix.SignalName(signal))
 }

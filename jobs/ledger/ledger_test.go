@@ -14,6 +14,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/jobs/ledger"
@@ -74,6 +75,42 @@ func open(t testing.TB, county string) *ledger.Ledger {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// Whoever has read leaves nothing on the server, which bears with a thousand readers of a stream.
+func TestReadersAreGone(t *testing.T) {
+	county := newCounty()
+	l := open(t, county)
+	if err := l.Report(t.Context(), jobs.Run{ID: "a@1", Job: "a", Outcome: jobs.OK, Event: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Append(t.Context(), "a", "a@1", []jobs.Line{{Text: "x"}}); err != nil {
+		t.Fatal(err)
+	}
+	js, err := jetstream.New(connect(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, read := range map[string]func() error{
+		ledger.Runs: func() error { _, err := l.Runs(t.Context(), "a", 10); return err },
+		ledger.Output: func() error {
+			return l.Lines(t.Context(), "a", "a@1", false, func(jobs.Line) error { return nil })
+		},
+	} {
+		s, err := js.Stream(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := s.CachedInfo().State.Consumers
+		for range 10 {
+			if err := read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if info, err := s.Info(t.Context()); err != nil || info.State.Consumers > before {
+			t.Errorf("%s had %d readers and has %d, %v", name, before, info.State.Consumers, err)
+		}
+	}
 }
 
 // every ledger has to do the same.
@@ -329,12 +366,14 @@ func TestFollowTellsAgainWhatWasNotTaken(t *testing.T) {
 		for _, id := range want {
 			left[id] = true
 		}
-		err := l.Follow(ctx, "test", func(r jobs.Run) error {
-			if r.ID == refuse && !refused {
-				refused = true
-				return errors.New("the warehouse is away")
+		err := l.Follow(ctx, "test", func(runs []jobs.Run) error {
+			for _, r := range runs {
+				if r.ID == refuse && !refused {
+					refused = true
+					return errors.New("the warehouse is away")
+				}
+				delete(left, r.ID)
 			}
-			delete(left, r.ID)
 			if len(left) == 0 {
 				time.AfterFunc(50*time.Millisecond, stop)
 			}

@@ -99,6 +99,7 @@ func (l *Ledger) read(ctx context.Context, stream, filter string, back time.Dura
 	if err != nil {
 		return fmt.Errorf("the stream %s cannot be read: %w", stream, err)
 	}
+	defer l.forget(ctx, stream, c) // of a thousand readers that a server bears with, one that has read is one too many
 	if !follow {
 		info, err := c.Info(ctx)
 		if err != nil {
@@ -134,17 +135,32 @@ func (l *Ledger) read(ctx context.Context, stream, filter string, back time.Dura
 	}
 }
 
+// forget removes a consumer that has read what it wanted. If that fails, the server removes it when it has been idle for long.
+func (l *Ledger) forget(ctx context.Context, stream string, c jetstream.Consumer) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	_ = l.js.DeleteConsumer(ctx, stream, c.CachedInfo().Name)
+}
+
+// How reports are followed: so many at a time at most, those that come within a moment together. What a follower that was
+// killed had been told is told the next one after ackWait; whoever is alive takes a batch in less, or takes it twice.
+const (
+	followMost = 256
+	followFor  = 20 * time.Millisecond
+	ackWait    = 10 * time.Second
+)
+
 // Follow tells every report on a run to whoever keeps them for good, until ctx ends: at least once, also what was reported
-// while nobody followed. One that could not be taken is told again later. name is the follower's, the same at each start.
-func (l *Ledger) Follow(ctx context.Context, name string, fn func(jobs.Run) error) error {
+// while nobody followed. Those that could not be taken are told again later. name is the follower's, the same at each start.
+func (l *Ledger) Follow(ctx context.Context, name string, fn func([]jobs.Run) error) error {
 	const again = time.Second
 	c, err := l.js.CreateOrUpdateConsumer(ctx, Runs, jetstream.ConsumerConfig{
-		Durable: name + "-" + l.opt.County, FilterSubject: "runs." + l.opt.County + ".>", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 256, AckWait: time.Minute,
+		Durable: name + "-" + l.opt.County, FilterSubject: "runs." + l.opt.County + ".>", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 2 * followMost, AckWait: ackWait,
 	})
 	if err != nil {
 		return fmt.Errorf("the stream %s cannot be followed: %w", Runs, err)
 	}
-	messages, err := c.Messages(jetstream.PullMaxMessages(64))
+	messages, err := c.Messages(jetstream.PullMaxMessages(followMost))
 	if err != nil {
 		return fmt.Errorf("the stream %s cannot be followed: %w", Runs, err)
 	}
@@ -159,14 +175,28 @@ func (l *Ledger) Follow(ctx context.Context, name string, fn func(jobs.Run) erro
 		case err != nil: // such as a heartbeat that was missed while the server was away
 			continue
 		}
-		var r jobs.Run
-		if json.Unmarshal(msg.Data(), &r) == nil {
-			err = fn(r)
+		told := []jetstream.Msg{msg}
+		for len(told) < followMost {
+			if msg, err = messages.Next(jetstream.NextMaxWait(followFor)); err != nil {
+				break // there are no more for now, or the next look says what is amiss
+			}
+			told = append(told, msg)
 		}
-		if err != nil {
-			_ = msg.NakWithDelay(again) // unacknowledged it comes again in any case
+		var runs []jobs.Run
+		for _, msg := range told {
+			var r jobs.Run
+			if json.Unmarshal(msg.Data(), &r) == nil {
+				runs = append(runs, r)
+			}
+		}
+		if len(runs) > 0 && fn(runs) != nil {
+			for _, msg := range told {
+				_ = msg.NakWithDelay(again) // unacknowledged it comes again in any case
+			}
 			continue
 		}
-		_ = msg.Ack()
+		for _, msg := range told {
+			_ = msg.Ack()
+		}
 	}
 }

@@ -57,16 +57,14 @@ func (w *Worker) Do(ctx context.Context, t jobs.Task, output io.Writer) (result 
 	if err != nil {
 		return result, fmt.Errorf("the statements of the job cannot be used: %w (%w)", err, jobs.ErrPermanent)
 	}
-	inner, stop := undated(ctx)
-	defer stop()
-	problems, kinds, err := w.understand(inner, statements, t)
+	problems, kinds, err := w.understand(ctx, statements, t)
 	switch {
 	case err != nil:
 		return result, w.ended(ctx, fmt.Errorf("ClickHouse could not be asked to read %s: %w", w.settings.File, err))
 	case len(problems) > 0:
 		return result, fmt.Errorf("%w (%w); nothing has run", problems, jobs.ErrPermanent)
 	}
-	conn, err := w.session(inner)
+	conn, err := w.session(ctx)
 	if err != nil {
 		return result, w.ended(ctx, err)
 	}
@@ -77,7 +75,7 @@ func (w *Worker) Do(ctx context.Context, t jobs.Task, output io.Writer) (result 
 		defer r.results.discard()
 	}
 	for i, st := range statements {
-		if err := r.statement(inner, st, kinds[i]); err != nil {
+		if err := r.statement(ctx, st, kinds[i]); err != nil {
 			err = fmt.Errorf("%s, line %d: statement %d of %d: %w", w.settings.File, st.Line, i+1, len(statements), err)
 			return jobs.Result{Counts: r.counts}, w.ended(ctx, err)
 		}
@@ -102,9 +100,7 @@ func (w *Worker) Prove(ctx context.Context, t jobs.Task) (document.Problems, err
 	if err != nil {
 		return document.Problems{{File: w.settings.File, Message: "cannot be read", Do: "check the path and its permissions"}}, nil
 	}
-	inner, stop := undated(ctx)
-	defer stop()
-	problems, _, err := w.understand(inner, statements, t)
+	problems, _, err := w.understand(ctx, statements, t)
 	return problems, err
 }
 
@@ -304,17 +300,6 @@ func (w *Worker) session(ctx context.Context) (driver.Conn, error) {
 		}
 	}
 	return conn, nil
-}
-
-// undated ends with ctx and has no deadline. The driver makes of a deadline a max_execution_time, which a user that only
-// reads may not raise.
-func undated(ctx context.Context) (context.Context, func()) {
-	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	stop := context.AfterFunc(ctx, cancel)
-	return inner, func() {
-		stop()
-		cancel()
-	}
 }
 
 // dialOnce keeps the driver from going on in a second session, which would know nothing of the first one's SET and USE.

@@ -291,19 +291,11 @@ func TestCancel(t *testing.T) {
 		eventually(t, "it runs no more", func() bool { return running(t, see, mark) == 0 })
 	})
 	t.Run("deadline", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
-		defer cancel()
+		ctx, cancel := context.WithCancelCause(t.Context()) // as the scheduler ends a run whose time is over
+		time.AfterFunc(400*time.Millisecond, func() { cancel(context.DeadlineExceeded) })
 		_, err := worker(t, "SELECT sum(sipHash64(number)) FROM numbers(1000000000000)", nil, writing).Do(ctx, task(nil), new(strings.Builder))
 		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "took longer than they may") {
 			t.Errorf("got %v", err)
-		}
-	})
-	// The driver would ask for more time than the analyst may have.
-	t.Run("distant deadline", func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-		defer cancel()
-		if _, err := worker(t, "SELECT 1", nil, nil).Do(ctx, task(nil), new(strings.Builder)); err != nil {
-			t.Error(err)
 		}
 	})
 }

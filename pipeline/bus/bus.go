@@ -129,6 +129,9 @@ func (b *Bus) open(ctx context.Context, name string, subjects []string) (jetstre
 		Replicas: b.opt.Replicas, Duplicates: 2 * time.Minute, AllowDirect: true, Discard: jetstream.DiscardOld,
 		Metadata: map[string]string{"shire-bus": uuid.NewString()},
 	})
+	if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another process, which began at the same moment, was first
+		stream, err = b.js.Stream(ctx, name)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the stream %s cannot be created: %w", name, err)
 	}

@@ -63,8 +63,8 @@ func TestRecordRun(t *testing.T) {
 	end.Event, end.Outcome, end.Finished, end.Changes, end.Message = 1, "failed", began.Add(time.Minute), 7, "the folder is away"
 	other := warehouse.Run{ID: "grid@2026-11-23T11:00:00+08:00", Job: "read", Source: "grid", Started: began, Outcome: "running"}
 	// In any order, and each as often as you like: a report is a fact.
-	for _, r := range []warehouse.Run{end, begin, other, end, begin} {
-		if err := w.RecordRun(ctx, r); err != nil {
+	for _, runs := range [][]warehouse.Run{{end}, {begin, other}, {end}, {begin, other}} {
+		if err := w.RecordRun(ctx, runs...); err != nil {
 			t.Fatal(err)
 		}
 	}

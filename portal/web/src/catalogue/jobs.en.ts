@@ -210,4 +210,5 @@ export const enJobs: Record<keyof typeof zhJobs, string> = {
   "jobs.kind.calendar_check": "calendar check",
   "jobs.kind.sql": "SQL",
   "jobs.kind.command": "command",
+  "jobs.kind.unknown": "not in this configuration",
 };

@@ -208,4 +208,5 @@ export const zhJobs = {
   "jobs.kind.calendar_check": "检查工作日历",
   "jobs.kind.sql": "查询语句",
   "jobs.kind.command": "命令",
+  "jobs.kind.unknown": "不在当前配置中",
 } as const;

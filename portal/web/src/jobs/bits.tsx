@@ -15,7 +15,8 @@ export function OutcomeWord({ outcome, format }: { outcome: Outcome; format: For
 export function State({ job, now, format }: { job: Job; now: number; format: Format }) {
   const t = format.t;
   const failed = job.last?.outcome === "failed";
-  const said = job.paused?.reason || (failed ? job.last?.message : "") || "";
+  const held = job.active.find((run) => run.outcome === "waiting" && run.attempt === 0)?.message ?? ""; // why nobody has started it
+  const said = job.paused?.reason || held || (failed ? job.last?.message : "") || "";
   return (
     <>
       <span class="outcome"><Dot state={job.state} />{word(format, "state", job.state)}
@@ -23,7 +24,7 @@ export function State({ job, now, format }: { job: Job; now: number; format: For
         {job.paused && job.state !== "paused" && <span class="many"> {word(format, "state", "paused")}</span>}
         {failed && job.state !== "failed" && <span class="many bad"> {t("jobs.lastFailed")}</span>}
       </span>
-      <small class={failed && !job.paused ? "bad" : ""} lang={failed && !job.paused ? "en" : undefined} title={said}>
+      <small class={(failed || held) && !job.paused ? "bad" : ""} lang={(failed || held) && !job.paused ? "en" : undefined} title={said}>
         {job.silent_since ? <b>{t("jobs.silent", { age: format.age((now - Date.parse(job.silent_since)) / 1000) })} </b> : null}{said}
       </small>
     </>
