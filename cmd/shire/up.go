@@ -45,7 +45,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
-		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
+		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
 		Push: door,
@@ -81,6 +81,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err := n.writeViews(ctx); err != nil {
 		return err
 	}
+	a.registerAtStart(ctx, n)
 	if _, err := n.tellModels(ctx); err != nil {
 		return err
 	}
@@ -249,8 +250,8 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 
 func monthText(m metrics.Month) string { return fmt.Sprintf("%04d-%02d", m.Year, m.Month) }
 
-// registry is what /metrics shows: the process, and the flow.
-func registry(h *health) *prometheus.Registry {
+// prometheusRegistry is what /metrics shows: the process, and the flow.
+func prometheusRegistry(h *health) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h}, &h.jobs)
 	return r
