@@ -38,7 +38,7 @@ func (a *app) upCommand() *cobra.Command {
 func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *node) error) error {
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
-	figures, desk, accesses, inboxes := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}
+	figures, desk, accesses, inboxes, register := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}, &lateRegister{}
 	door, err := a.door(s, h.gate, inboxes)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door,
+		Push: door, Register: register,
 	})
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if _, err := n.tellModels(ctx); err != nil {
 		return err
 	}
-	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus = n, n.figures, n.desk, n.accesses, n.bus
+	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = n, n.figures, n.desk, n.accesses, n.bus, n.analyst
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
 			return err
