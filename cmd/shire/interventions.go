@@ -99,6 +99,19 @@ func (a *app) registerAtStart(ctx context.Context, n *node) {
 	}
 }
 
+// evaluateAll judges what is registered, so that a county that was just filled has verdicts to look at. What cannot be judged is
+// not why a demo ends.
+func (a *app) evaluateAll(ctx context.Context, n *node) {
+	for _, d := range n.interventions {
+		e, err := n.register.Evaluate(ctx, d.Name, time.Time{}, n.figures, nil)
+		if err != nil {
+			a.log.Warn("an intervention could not be evaluated; shire metrics evaluate tries again", "intervention", d.Name, "error", err)
+			continue
+		}
+		a.say("Evaluated: the intervention %s: %s (/evaluation)", d.Name, e.Result.Verdict.Text().En)
+	}
+}
+
 func lateWords(r registry.Registration) string {
 	if r.Late() {
 		return ", after its result had been seen"

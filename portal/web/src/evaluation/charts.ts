@@ -89,7 +89,7 @@ export function monthsOption(r: Result, format: Format, still: boolean, c: Colou
       },
     },
     yAxis: {
-      type: "value", min: 0, splitNumber: 4, axisLine: { show: false }, splitLine: { lineStyle: { color: c.line } },
+      type: "value", min: 0, splitNumber: 4, axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: c.line } },
       axisLabel: { color: c.faint, fontSize: c.size, formatter: (n: number) => (unit === "share" ? format.value(n, "share") : format.number(n, n % 1 ? 1 : 0)) },
     },
     tooltip: tip(c, (at) => (months[Math.round(at) - first] ? format.month(months[Math.round(at) - first]!.month) : ""), (n) => value(format, n, unit)),
@@ -128,7 +128,7 @@ export function curvesOption(before: Step[], after: Step[], unit: Unit, format: 
   return {
     ...option,
     xAxis: { type: "value", min: 0, max: reach([...before, ...after]), axisLine: { lineStyle: { color: c.line } }, axisTick: { show: false }, splitLine: { show: false }, axisLabel: { color: c.faint, fontSize: c.size, formatter: (n: number) => format.number(n) } },
-    yAxis: { type: "value", min: 0, max: 1, interval: 0.25, axisLine: { show: false }, splitLine: { lineStyle: { color: c.line } }, axisLabel: { color: c.faint, fontSize: c.size, formatter: (n: number) => `${format.number(n * 100)}%` } },
+    yAxis: { type: "value", min: 0, max: 1, interval: 0.25, axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: c.line } }, axisLabel: { color: c.faint, fontSize: c.size, formatter: (n: number) => `${format.number(n * 100)}%` } },
     tooltip: tip(c, (at) => value(format, at, unit), (n) => format.value(n, "share")),
   };
 }

@@ -54,7 +54,7 @@ describe("words", () => {
   });
   it("say which cases, by their names", () => {
     const names = (group: string, code: string) => (group === "departments" && code === "health" ? "卫健局" : code);
-    expect(where(say("zh-CN"), { departments: ["health"], items: ["1", "2"] }, names)).toBe("部门: 卫健局; 事项: 1、2");
+    expect(where(say("zh-CN"), { departments: ["health"], items: ["1", "2"] }, names)).toBe("部门：卫健局；事项：1、2");
     expect(where(say("en"), {}, names)).toBe("all");
   });
 });

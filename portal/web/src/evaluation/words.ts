@@ -37,9 +37,9 @@ const groups = ["departments", "divisions", "items", "kinds", "channels"] as con
 
 /** Which cases, by their groups; names says what a code is called. */
 export function where(format: Format, of: Where, names: (group: string, code: string) => string): string {
-  const separator = format.language === "en" ? ", " : "、";
-  const parts = groups.filter((g) => of[g]?.length).map((g) => `${format.t(`evaluation.group.${g}`)}: ${of[g]!.map((code) => names(g, code)).join(separator)}`);
-  return parts.length ? parts.join("; ") : format.t("evaluation.everything");
+  const [colon, separator, between] = format.language === "en" ? [": ", ", ", "; "] : ["：", "、", "；"];
+  const parts = groups.filter((g) => of[g]?.length).map((g) => `${format.t(`evaluation.group.${g}`)}${colon}${of[g]!.map((code) => names(g, code)).join(separator)}`);
+  return parts.length ? parts.join(between) : format.t("evaluation.everything");
 }
 
 /** Where an interval lies on a scale from -1 to 1: positions of its ends and its middle, in percent. What lies beyond is cut. */
