@@ -79,6 +79,9 @@ type Options struct {
 	// Jobs shows how jobs stand, and lets operators do something about them; nil: no jobs are shown.
 	Jobs *JobsOptions
 
+	// Register tells what is claimed of what the county did; nil: nothing is.
+	Register Register
+
 	// Push takes what departments send by themselves; nil: nothing is taken.
 	Push http.Handler
 
@@ -174,6 +177,9 @@ func New(o Options) (*Portal, error) {
 		handle("/review", onlyReading(pages.index))
 	} else {
 		handle("/api/v1/review/", noReview)
+	}
+	if o.Register != nil {
+		handle("/evaluation", onlyReading(pages.index))
 	}
 	if o.Jobs != nil {
 		handle("/jobs", onlyReading(pages.index))

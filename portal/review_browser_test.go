@@ -20,7 +20,7 @@ func TestReviewInTheBrowser(t *testing.T) {
 			var v *reviewWorld
 			if site.URL == "" {
 				v = newReview(t)
-				site = browsertest.Site{URL: serve(t, v), Name: testReviewer, Password: "only-for-tests"}
+				site = browsertest.Site{URL: serve(t, v.world), Name: testReviewer, Password: "only-for-tests"}
 			}
 			pair, err := browsertest.Review(t, site, language)
 			if err != nil {
@@ -36,7 +36,7 @@ func TestReviewInTheBrowser(t *testing.T) {
 // TestReviewStates looks at what is seldom seen, and takes verdicts back with Tab and Enter alone.
 func TestReviewStates(t *testing.T) {
 	v := newReview(t)
-	b, err := browsertest.Open(t, serve(t, v)+"/review?lang=en&pair="+recordID(21).String()+"_"+recordID(22).String())
+	b, err := browsertest.Open(t, serve(t, v.world)+"/review?lang=en&pair="+recordID(21).String()+"_"+recordID(22).String())
 	if err != nil {
 		noBrowser(t, err)
 	}
@@ -99,11 +99,11 @@ func (d *fakeDesk) set(change func(*fakeDesk)) {
 	change(d)
 }
 
-func serve(t *testing.T, v *reviewWorld) string {
+func serve(t *testing.T, v *world) string {
 	t.Helper()
 	server := httptest.NewServer(v.Handler())
 	t.Cleanup(server.Close)
-	if r := v.get("/review"); len(r.Body.String()) > 0 && r.Header().Get("ETag") == `W/"not-built"` {
+	if r := v.get("/"); len(r.Body.String()) > 0 && r.Header().Get("ETag") == `W/"not-built"` {
 		absent(t, "the web application has not been built: run make web")
 	}
 	return server.URL

@@ -67,10 +67,6 @@ func (p *Portal) table() []route {
 			Result: Labels{}, Problems: []int{503}, handle: p.labels,
 		},
 		{
-			Path: "/api/v1/interventions", ID: "interventions", Summary: "What the county did to serve better; marked on charts",
-			Result: []metrics.Intervention{}, Problems: []int{503}, handle: p.interventions,
-		},
-		{
 			Path: "/api/v1/flow", ID: "flow", Summary: "Health of the flow: lag, last load, quarantine, sources, engines",
 			Result: Status{}, Problems: []int{503}, handle: p.flow,
 		},
@@ -92,6 +88,7 @@ func (p *Portal) table() []route {
 			handle:     promhttp.HandlerFor(p.o.Registry, promhttp.HandlerOpts{Registry: p.o.Registry}).ServeHTTP,
 		},
 	}
+	table = append(table, p.interventionRoutes()...)
 	if p.o.Push != nil {
 		table = append(table, p.pushRoute())
 	}
@@ -153,6 +150,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
 		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil, Jobs: p.o.Jobs != nil,
+		Evaluation: p.o.Register != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)
@@ -179,15 +177,6 @@ func (p *Portal) labels(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reply(w, r, Labels{orEmpty(l.Departments), orEmpty(l.Items)})
-}
-
-func (p *Portal) interventions(w http.ResponseWriter, r *http.Request) {
-	list, err := cached(r.Context(), p.figures, "interventions", p.o.Figures.Interventions)
-	if err != nil {
-		p.unavailable(w, r, "The register of interventions", err)
-		return
-	}
-	reply(w, r, orEmpty(list))
 }
 
 func (p *Portal) definitions(w http.ResponseWriter, r *http.Request) {

@@ -46,6 +46,7 @@ type County struct {
 	Generation uint64     `json:"generation" jsonschema:"description=Changes with every completed load"`
 	Review     bool       `json:"review,omitempty" jsonschema:"description=Identities are reviewed at /review"`
 	Jobs       bool       `json:"jobs,omitempty" jsonschema:"description=Jobs are shown at /jobs"`
+	Evaluation bool       `json:"evaluation,omitempty" jsonschema:"description=What the county did is judged at /evaluation"`
 }
 
 // Labels names the values of the dimensions department and item.

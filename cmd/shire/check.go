@@ -48,9 +48,11 @@ type checked struct {
 	Jobs      int      `json:"jobs"`
 	Contracts []string `json:"contracts"`
 	Metrics   []string `json:"metrics"`
-	Calendar  []int    `json:"calendar_years"`
-	Proven    bool     `json:"metrics_proven"`  // an engine computed every metric; else they were only read
-	Notes     []string `json:"notes,omitempty"` // what is allowed, and worth a look
+
+	Interventions []string `json:"interventions,omitempty"`
+	Calendar      []int    `json:"calendar_years"`
+	Proven        bool     `json:"metrics_proven"`  // an engine computed every metric; else they were only read
+	Notes         []string `json:"notes,omitempty"` // what is allowed, and worth a look
 }
 
 func (a *app) check(ctx context.Context, s *setup, quick bool) error {
@@ -72,9 +74,12 @@ func (a *app) check(ctx context.Context, s *setup, quick bool) error {
 		return err
 	}
 	a.result = checked{Config: s.config.File, Sources: len(s.config.Sources), Jobs: len(s.config.Jobs), Contracts: s.contracts.Names(), Metrics: s.metrics.Names(), Calendar: s.calendar.Years(), Proven: proven,
-		Notes: identity.Unmatched(s.contracts)}
+		Interventions: s.interventionNames(), Notes: identity.Unmatched(s.contracts)}
 	a.say("%s is right: %d sources, %d jobs, %d contracts, %d metrics; the working calendar is published for %s",
 		s.config.File, len(s.config.Sources), len(s.config.Jobs), len(s.contracts), len(s.metrics.Names()), years(s.calendar.Years()))
+	if n := len(s.interventions); n > 0 {
+		a.say("Interventions: %s", strings.Join(s.interventionNames(), ", "))
+	}
 	if !proven {
 		a.say("Note: the metrics were read and not computed, since %s", map[bool]string{true: "--quick says so", false: "there is no embedded engine here"}[quick])
 	}

@@ -48,6 +48,7 @@ func TestDemo(t *testing.T) {
 	t.Run("truth", d.truth)
 	t.Run("programmes", d.truthOfProgrammes)
 	t.Run("figures", d.truthOfFigures)
+	t.Run("gains", d.truthOfGains)
 	t.Run("surfaces", d.surfaces)
 	t.Run("browser", d.browser)
 	t.Run("privacy", d.privacy) // at last: what the others did is to leave no trace either

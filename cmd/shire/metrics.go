@@ -23,7 +23,7 @@ func (a *app) metricsCommand() *cobra.Command {
 		Short: "The county's figures: how they are defined, and what they are",
 		RunE:  group,
 	}
-	cmd.AddCommand(a.metricsListCommand(), a.metricsShowCommand(), a.metricsQueryCommand())
+	cmd.AddCommand(a.metricsListCommand(), a.metricsShowCommand(), a.metricsQueryCommand(), a.metricsRegisterCommand(), a.metricsEvaluateCommand())
 	return cmd
 }
 
@@ -171,6 +171,12 @@ func (a *app) metric(ctx context.Context, s *setup, e *engines, d *metrics.Defin
 	}
 	defer conn.Close()
 	figures := warehouse.NewFigures(conn, s.metrics, zone)
+	loader, err := warehouse.Open(e.loader)
+	if err != nil {
+		return err
+	}
+	defer loader.Close()
+	figures.Noting(noteIn(e.registerOver(loader, s.metrics, "shire metrics query"), a.log))
 	if f.known != "" {
 		if q.Known, err = metrics.ParseKnown(f.known, zone); err != nil {
 			return inputf("--known: %v", err)

@@ -30,6 +30,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/columnar"
 	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/pipeline/registry"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/clickhouse"
@@ -54,6 +55,8 @@ type setup struct {
 	metrics   metrics.Set
 	zone      *time.Location
 	works     map[string]work // of the jobs, by their names
+
+	interventions []registry.Definition
 }
 
 // load reads county.yaml, the contracts, the calendar and the metric definitions.
@@ -77,6 +80,9 @@ func (a *app) readSetup() (*setup, error) {
 		return nil, inputf("calendars of %s: %v", file, err)
 	}
 	if s.metrics, err = metrics.Load(); err != nil {
+		return nil, err
+	}
+	if err := s.readInterventions(); err != nil {
 		return nil, err
 	}
 	if err := s.proveJobs(); err != nil {
@@ -262,6 +268,7 @@ type node struct {
 	warehouse  *warehouse.Warehouse
 	analyst    driver.Conn
 	figures    *warehouse.Figures
+	register   *registry.Register
 	identities *identity.Matching
 	counts     *identity.Counter
 	desk       *pipeline.Desk
@@ -402,6 +409,8 @@ func (n *node) openWarehouse(ctx context.Context, bus string) (err error) {
 		return err
 	}
 	n.figures = warehouse.NewFigures(n.analyst, n.metrics, n.zone)
+	n.register = n.engines.registerOver(n.warehouse.Conn(), n.metrics, "shire up")
+	n.figures.Noting(noteIn(n.register, n.log))
 	return nil
 }
 

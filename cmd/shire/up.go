@@ -38,17 +38,17 @@ func (a *app) upCommand() *cobra.Command {
 func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *node) error) error {
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
-	figures, desk, accesses, inboxes := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}
+	figures, desk, accesses, inboxes, register := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}, &lateRegister{}
 	door, err := a.door(s, h.gate, inboxes)
 	if err != nil {
 		return err
 	}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
-		Registry: registry(h), Log: a.log, Listen: s.config.Portal.Listen,
+		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door,
+		Push: door, Register: register,
 	})
 	if err != nil {
 		return err
@@ -81,10 +81,11 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err := n.writeViews(ctx); err != nil {
 		return err
 	}
+	a.registerAtStart(ctx, n)
 	if _, err := n.tellModels(ctx); err != nil {
 		return err
 	}
-	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus = n, n.figures, n.desk, n.accesses, n.bus
+	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = n, n.figures, n.desk, n.accesses, n.bus, n.analyst
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
 			return err
@@ -237,6 +238,7 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	}
 	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
 		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
+	a.evaluateAll(ctx, n)
 	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}
@@ -249,8 +251,8 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 
 func monthText(m metrics.Month) string { return fmt.Sprintf("%04d-%02d", m.Year, m.Month) }
 
-// registry is what /metrics shows: the process, and the flow.
-func registry(h *health) *prometheus.Registry {
+// prometheusRegistry is what /metrics shows: the process, and the flow.
+func prometheusRegistry(h *health) *prometheus.Registry {
 	r := prometheus.NewRegistry()
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), &flowCollector{h}, &h.jobs)
 	return r

@@ -22,7 +22,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -30,7 +32,7 @@ import (
 )
 
 // version changes whenever the same options give other files.
-const version = 3
+const version = 4
 
 //go:embed county
 var templates embed.FS
@@ -215,7 +217,7 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	if err := copyTemplates(root); err != nil {
+	if err := copyTemplates(root, w.launch); err != nil {
 		return Summary{}, err
 	}
 	var done atomic.Int64
@@ -311,8 +313,14 @@ func finish(root string, opts Options, sum Summary, offices []string) error {
 	return os.WriteFile(filepath.Join(root, manifestFile), append(text, '\n'), 0o644)
 }
 
-// copyTemplates writes county.yaml and the contracts.
-func copyTemplates(root string) error {
+// coachingAfter is how many months after the data link the other intervention began, which did nothing.
+const coachingAfter = 4
+
+// copyTemplates writes county.yaml, the contracts and the interventions.
+func copyTemplates(root string, launch int32) error {
+	began := calendar.Date(launch).Time()
+	dates := strings.NewReplacer("{launch}", began.Format(time.DateOnly),
+		"{coaching}", time.Date(began.Year(), began.Month()+coachingAfter, 1, 0, 0, 0, 0, time.UTC).Format(time.DateOnly))
 	return fs.WalkDir(templates, "county", func(path string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -324,6 +332,9 @@ func copyTemplates(root string) error {
 		text, err := templates.ReadFile(path)
 		if err != nil {
 			return err
+		}
+		if strings.Contains(path, "/interventions/") {
+			text = []byte(dates.Replace(string(text)))
 		}
 		return os.WriteFile(to, text, 0o644)
 	})

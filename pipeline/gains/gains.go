@@ -53,7 +53,7 @@ type Metric struct {
 	Name          string       `json:"name"`
 	Version       int          `json:"version"`
 	Label         metrics.Text `json:"label"`
-	Unit          string       `json:"unit"`           // Days or WorkingDays for a time, "share" for a ratio
+	Unit          string       `json:"unit"`           // Days or WorkingDays for a time, "share" (or visits, points) for a ratio
 	MinimumCell   int          `json:"minimum_cell"`   // fewer units are not shown; 5 when 0
 	MinimumEvents int          `json:"minimum_events"` // with fewer ends a median is not estimable; 5 when 0
 	// Settles is how many days after a month's end all that its ratio counts has happened: the longest promised time for an on-time rate.

@@ -61,15 +61,32 @@ type Intervention struct {
 	SeenAt *time.Time `json:"seen_at,omitempty" yaml:"seen_at"`
 }
 
-// Hash is the SHA-256 of the registration, by which a report can be held against what was registered.
-func (v Intervention) Hash() string {
+// Text is the registration as JSON: what is hashed, and what a register keeps of it. The same registration has the same text.
+func (v Intervention) Text() []byte {
 	v.SeenAt, v.RegisteredAt = nil, v.RegisteredAt.UTC().Truncate(time.Microsecond)
 	text, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("gains: the registration has no text: %v", err)) // its fields all have one
 	}
-	sum := sha256.Sum256(text)
+	return text
+}
+
+// Hash is the SHA-256 of the registration's text, by which a report can be held against what was registered.
+func (v Intervention) Hash() string {
+	sum := sha256.Sum256(v.Text())
 	return hex.EncodeToString(sum[:])
+}
+
+// Months are the windows' first month, the first whole month after the first start, and the windows' last month. Starts of their own
+// count whether anything is there or not, so the windows of a result may be shorter. The registration has to be right: see Check.
+func (v Intervention) Months() (first, start, last metrics.Month) {
+	begun, full := v.start("")
+	end := full
+	for cluster := range v.Starts {
+		b, f := v.start(cluster)
+		begun, full, end = min(begun, b), min(full, f), max(end, f)
+	}
+	return (begun - month(v.Windows.Before)).calendar(), full.calendar(), (end + month(v.Windows.After) - 1).calendar()
 }
 
 // Late tells whether the result had been seen before it was registered. That is allowed and said for ever.

@@ -148,6 +148,10 @@ func (w *writer) value(x *float64) string {
 		return w.say("%s 天", "%s days", decimals(*x))
 	case w.Metric.Unit == WorkingDays:
 		return w.say("%s 个工作日", "%s working days", decimals(*x))
+	case w.Metric.Unit == "visits":
+		return w.say("%s 次", "%s visits", decimals(*x))
+	case w.Metric.Unit == "points":
+		return w.say("%s 分", "%s points", decimals(*x))
 	default:
 		return strconv.FormatFloat(100**x, 'f', 2, 64) + "%"
 	}

@@ -28,7 +28,9 @@ func (e *study) times(d Data) {
 			}
 		}
 	}
-	e.AsOf = dayText(d.AsOf, d.Zone)
+	if !d.AsOf.IsZero() {
+		e.AsOf = dayText(d.AsOf, d.Zone)
+	}
 	if !e.choose(candidates) {
 		return
 	}

@@ -17,11 +17,17 @@ type Figures struct {
 	conn driver.Conn
 	set  metrics.Set
 	zone *time.Location
+	note func(ctx context.Context, metric string, from, to metrics.Month, asOf time.Time)
 }
 
 // NewFigures reads over conn, which belongs to the analyst (clickhouse.Analyst), in the county's time zone.
 func NewFigures(conn driver.Conn, set metrics.Set, zone *time.Location) *Figures {
 	return &Figures{conn: conn, set: set, zone: zone}
+}
+
+// Noting has note told of every figure before it is given: of which months, and up to when the data spoke, in the county's time zone.
+func (f *Figures) Noting(note func(ctx context.Context, metric string, from, to metrics.Month, asOf time.Time)) {
+	f.note = note
 }
 
 // Extent tells what the data covers. The last complete month is the one that the data reaches the last day of.
@@ -59,13 +65,18 @@ func (f *Figures) Metric(ctx context.Context, q metrics.Query) (metrics.Result, 
 		q.Known = time.Time{}
 	}
 	result, err := f.period(ctx, definition, q)
-	if err != nil || !compares {
+	if err != nil {
 		return result, err
+	}
+	f.noted(ctx, q, result)
+	if !compares {
+		return result, nil
 	}
 	before, err := f.period(ctx, definition, earlier)
 	if err != nil {
 		return metrics.Result{}, err
 	}
+	f.noted(ctx, earlier, before)
 	result.Beside(q, before)
 	if q.Compare == metrics.CompareKnown {
 		sql, args := earlier.ChangesQuery()
@@ -75,6 +86,12 @@ func (f *Figures) Metric(ctx context.Context, q metrics.Query) (metrics.Result, 
 		}
 	}
 	return result, nil
+}
+
+func (f *Figures) noted(ctx context.Context, q metrics.Query, r metrics.Result) {
+	if asOf, err := time.Parse(time.RFC3339, r.AsOf); err == nil && f.note != nil { // without data nothing was shown
+		f.note(ctx, q.Metric, q.From, q.To, asOf)
+	}
 }
 
 // period answers a query without its comparison.

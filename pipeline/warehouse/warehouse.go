@@ -73,9 +73,7 @@ func (w *Warehouse) LoadedThrough(ctx context.Context) (uint64, error) {
 // Connect migrates the warehouse and makes it ready to be loaded. bus identifies what it is loaded from: the bus
 // and the key of the pseudonyms.
 func Connect(ctx context.Context, a Address, bus string, log *slog.Logger) (*Warehouse, error) {
-	db := ch.OpenDB(a.options())
-	defer db.Close()
-	if err := clickhouse.Migrate(ctx, db); err != nil {
+	if err := Migrate(ctx, a); err != nil {
 		return nil, err
 	}
 	conn, err := Open(a)
@@ -153,4 +151,11 @@ func hopeless(err error) bool {
 	}
 	var network net.Error
 	return !errors.As(err, &network) && errors.Is(err, context.Canceled)
+}
+
+// Migrate brings a warehouse's tables to this program's schema, without loading anything into it.
+func Migrate(ctx context.Context, a Address) error {
+	db := ch.OpenDB(a.options())
+	defer db.Close()
+	return clickhouse.Migrate(ctx, db)
 }

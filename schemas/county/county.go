@@ -12,18 +12,19 @@ import (
 
 // Config is county.yaml.
 type Config struct {
-	County      County                   `yaml:"county" json:"county" jsonschema:"required"`
-	Contracts   string                   `yaml:"contracts" json:"contracts" jsonschema:"required,description=Folder with the dataset contracts (*.yaml); relative to this file"`
-	Calendars   string                   `yaml:"calendars,omitempty" json:"calendars,omitempty" jsonschema:"description=Folder with working-calendar files that override single days; its folder national holds the nation's files of years that were published after this program and its folder province the province's"`
-	Clocks      Clocks                   `yaml:"clocks,omitempty" json:"clocks,omitempty"`
-	Engines     Engines                  `yaml:"engines,omitempty" json:"engines,omitempty"`
-	Departments map[string]contract.Text `yaml:"departments,omitempty" json:"departments,omitempty" jsonschema:"description=Names of the departments whose codes the data uses"`
-	Sources     []Source                 `yaml:"sources" json:"sources" jsonschema:"required"`
-	Jobs        []Job                    `yaml:"jobs,omitempty" json:"jobs,omitempty"`
-	JobsFolder  string                   `yaml:"jobs_folder,omitempty" json:"jobs_folder,omitempty" jsonschema:"description=Folder with more jobs (*.yaml); each file holds a list of jobs or one job"`
-	Flow        Flow                     `yaml:"flow,omitempty" json:"flow,omitempty"`
-	Portal      Portal                   `yaml:"portal,omitempty" json:"portal,omitempty"`
-	Pseudonyms  Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
+	County        County                   `yaml:"county" json:"county" jsonschema:"required"`
+	Contracts     string                   `yaml:"contracts" json:"contracts" jsonschema:"required,description=Folder with the dataset contracts (*.yaml); relative to this file"`
+	Calendars     string                   `yaml:"calendars,omitempty" json:"calendars,omitempty" jsonschema:"description=Folder with working-calendar files that override single days; its folder national holds the nation's files of years that were published after this program and its folder province the province's"`
+	Clocks        Clocks                   `yaml:"clocks,omitempty" json:"clocks,omitempty"`
+	Engines       Engines                  `yaml:"engines,omitempty" json:"engines,omitempty"`
+	Departments   map[string]contract.Text `yaml:"departments,omitempty" json:"departments,omitempty" jsonschema:"description=Names of the departments whose codes the data uses"`
+	Sources       []Source                 `yaml:"sources" json:"sources" jsonschema:"required"`
+	Jobs          []Job                    `yaml:"jobs,omitempty" json:"jobs,omitempty"`
+	JobsFolder    string                   `yaml:"jobs_folder,omitempty" json:"jobs_folder,omitempty" jsonschema:"description=Folder with more jobs (*.yaml); each file holds a list of jobs or one job"`
+	Interventions string                   `yaml:"interventions,omitempty" json:"interventions,omitempty" jsonschema:"description=Folder with what the county did to serve better (*.yaml)\\, each with its claim; relative to this file"`
+	Flow          Flow                     `yaml:"flow,omitempty" json:"flow,omitempty"`
+	Portal        Portal                   `yaml:"portal,omitempty" json:"portal,omitempty"`
+	Pseudonyms    Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
 
 	File string `yaml:"-" json:"-"` // where it was read from; relative paths are relative to its folder
 

@@ -76,6 +76,9 @@ func (c *Config) defaults() {
 	if c.Calendars != "" {
 		c.Calendars = c.Resolve(c.Calendars)
 	}
+	if c.Interventions != "" {
+		c.Interventions = c.Resolve(c.Interventions)
+	}
 	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Engines.ClickHouse.JobsPassword, &c.Pseudonyms.Key} {
 		if path, isFile := strings.CutPrefix(string(*secret), "file:"); isFile {
 			*secret = Secret("file:" + c.Resolve(path))

@@ -67,6 +67,9 @@ func (d *Definition) check(doc *document.Document) (problems document.Problems) 
 	if (d.Open == "") != (d.MaximumOpen == 0) || d.MaximumOpen < 0 || d.MaximumOpen >= 1 {
 		complain("$.open", "open and maximum_open go together", "write for example open: countIf(open) and maximum_open: 0.1, a share below 1")
 	}
+	if d.Settles < 0 || d.Settles > 730 || d.Settles > 0 && d.Kind != Ratio {
+		complain("$.settles", fmt.Sprintf("settles is %d", d.Settles), "write of a ratio how many days after a month's end what it counts has happened, such as settles: 90")
+	}
 	switch d.Kind {
 	case Simple:
 		need("numerator", d.Numerator)

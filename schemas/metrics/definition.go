@@ -49,6 +49,10 @@ type Definition struct {
 	Event         string `yaml:"event" json:"event,omitempty"`                   // whether it has ended; else it is censored
 	MinimumEvents int    `yaml:"minimum_events" json:"minimum_events,omitempty"` // with fewer ends the curve is not estimable
 
+	// Settles is how many days after a month's end nearly all that a ratio counts of it has happened. Younger months tell of the quick
+	// ones alone, and no gain is told from them. 0 for what is told at once.
+	Settles int `yaml:"settles" json:"settles,omitempty"`
+
 	Refuse      *Refuse           `yaml:"refuse" json:"refuse,omitempty"`
 	Dimensions  map[string]string `yaml:"dimensions" json:"dimensions"` // name -> column of From
 	Beside      string            `yaml:"beside" json:"beside,omitempty"`

@@ -18,6 +18,7 @@ export interface County {
   generation: number;
   review?: boolean; // identities are reviewed at /review
   jobs?: boolean; // jobs are shown at /jobs
+  evaluation?: boolean; // what the county did is judged at /evaluation
 }
 
 export type Unit = "share" | "seconds" | "working_days" | "cases" | "visits" | "points";

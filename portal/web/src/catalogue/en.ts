@@ -1,3 +1,4 @@
+import { enEvaluation } from "./evaluation.en";
 import { enJobs } from "./jobs.en";
 import type { Key } from "./zh-CN";
 
@@ -319,5 +320,6 @@ export const en: Record<Key, string> = {
   "keys.single": "Single keys are on",
   "keys.close": "Close",
 
+  ...enEvaluation,
   ...enJobs,
 };

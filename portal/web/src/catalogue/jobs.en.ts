@@ -204,6 +204,7 @@ export const enJobs: Record<keyof typeof zhJobs, string> = {
   "jobs.kind.retry_quarantine": "retry quarantine",
   "jobs.kind.train": "train the identity model",
   "jobs.kind.evaluate": "evaluate",
+  "jobs.kind.publish_metrics": "publish figures",
   "jobs.kind.review": "periodic review",
   "jobs.kind.retention": "retention",
   "jobs.kind.backup": "backup",

@@ -202,6 +202,7 @@ export const zhJobs = {
   "jobs.kind.retry_quarantine": "重试隔离数据",
   "jobs.kind.train": "训练身份模型",
   "jobs.kind.evaluate": "评估成效",
+  "jobs.kind.publish_metrics": "发布数字",
   "jobs.kind.review": "定期复盘",
   "jobs.kind.retention": "到期清理",
   "jobs.kind.backup": "备份",

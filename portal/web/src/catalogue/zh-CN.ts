@@ -1,3 +1,4 @@
+import { zhEvaluation } from "./evaluation.zh-CN";
 import { zhJobs } from "./jobs.zh-CN";
 
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
@@ -318,6 +319,7 @@ export const zh = {
   "keys.single": "启用单键",
   "keys.close": "关闭",
 
+  ...zhEvaluation,
   ...zhJobs,
 
   ...zhJobs,
