@@ -1,7 +1,4 @@
 import { render } from "preact";
-import { App } from "./app";
-import { JobsApp } from "./jobs/app";
-import { ReviewApp } from "./review/app";
 import "./style/tokens.css";
 import "./style/page.css";
 import "./style/parts.css";
@@ -10,8 +7,17 @@ import "./style/review.css";
 import "./style/case.css";
 import "./style/jobs.css";
 import "./style/job.css";
+import "./style/figures.css";
+import "./style/process.css";
 
-const pages: Record<string, () => preact.JSX.Element> = { "/review": ReviewApp, "/jobs": JobsApp };
-const Page = pages[location.pathname] ?? App;
+// Each page brings what it needs, so that none waits for the code of the others.
+const pages: Record<string, () => Promise<() => preact.JSX.Element>> = {
+  "/figures": async () => (await import("./figures/app")).FiguresApp,
+  "/process": async () => (await import("./process/app")).ProcessApp,
+  "/review": async () => (await import("./review/app")).ReviewApp,
+  "/jobs": async () => (await import("./jobs/app")).JobsApp,
+};
+const overview = async () => (await import("./app")).App;
+const Page = await (pages[location.pathname] ?? overview)();
 
 render(<Page />, document.getElementById("app")!);

@@ -1,3 +1,4 @@
+import { enFigures } from "./figures.en";
 import { enJobs } from "./jobs.en";
 import type { Key } from "./zh-CN";
 
@@ -320,4 +321,5 @@ export const en: Record<Key, string> = {
   "keys.close": "Close",
 
   ...enJobs,
+  ...enFigures,
 };

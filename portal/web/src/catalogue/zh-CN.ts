@@ -1,3 +1,4 @@
+import { zhFigures } from "./figures.zh-CN";
 import { zhJobs } from "./jobs.zh-CN";
 
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
@@ -319,12 +320,16 @@ export const zh = {
   "keys.close": "关闭",
 
   ...zhJobs,
+  ...zhFigures,
 
   ...zhJobs,
+  ...zhFigures,
 
   ...zhJobs,
+  ...zhFigures,
 
   ...zhJobs,
+  ...zhFigures,
 } as const;
 
 export type Key = keyof typeof zh;
