@@ -84,9 +84,15 @@ func (f *fakeFigures) Interventions(context.Context) ([]metrics.Intervention, er
 }
 
 func (f *fakeFigures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error) {
-	return metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 7,
-		ListedVariants: []metrics.ProcessVariant{{Trace: []string{"受理", "审核", "办结"}, Cases: 7, Share: 1}},
-		Follows:        []metrics.ProcessTransition{}, Rework: []metrics.ProcessRework{}, Activities: []metrics.ProcessActivity{}}, f.err
+	step := func(from, to string, count int64) metrics.ProcessTransition {
+		return metrics.ProcessTransition{From: from, To: to, Count: count, Cases: count, MeanSeconds: 3600 * float64(count), MedianSeconds: 1800 * float64(count)}
+	}
+	return metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 12, Steps: 41, Variants: 2, Repeating: 5, ExtraSteps: 5,
+		MeanSeconds: 400_000, WorkingSeconds: 3e6, WaitingSeconds: 1.5e6, UntoldSeconds: 3e5,
+		ListedVariants: []metrics.ProcessVariant{{Trace: []string{"受理", "审核", "办结"}, Cases: 7, Share: 7. / 12, MedianSeconds: 300_000}, {Trace: []string{"受理", "审核", "审核", "办结"}, Cases: 5, Share: 5. / 12, ExtraSteps: 1, MedianSeconds: 500_000}},
+		Follows:        []metrics.ProcessTransition{step("", "受理", 12), step("受理", "审核", 12), step("审核", "办结", 12), step("办结", "", 12), step("审核", "审核", 5)},
+		Rework:         []metrics.ProcessRework{{Activity: "审核", Cases: 5, ExtraSteps: 5, Directly: 5}},
+		Activities:     []metrics.ProcessActivity{{Activity: "审核", Steps: 17, Cases: 12, WorkingSeconds: 2e6, WaitingSeconds: 1e6}, {Activity: "受理", Steps: 12, Cases: 12, WorkingSeconds: 1e6, UntoldSeconds: 3e5}}}, f.err
 }
 
 // Events makes up 130 cases behind every figure.
@@ -169,6 +175,15 @@ func (f *fakeFigures) Metric(ctx context.Context, q metrics.Query) (metrics.Resu
 				r.Rows = append(r.Rows, row)
 			}
 		}
+	}
+	if earlier, ok, err := q.Earlier(); err != nil {
+		return r, err
+	} else if ok && q.Compare != metrics.CompareKnown {
+		before, err := f.Metric(ctx, earlier)
+		if err != nil {
+			return r, err
+		}
+		r.Beside(q, before)
 	}
 	return r, nil
 }

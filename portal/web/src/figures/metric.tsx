@@ -100,19 +100,18 @@ function RestatedWords({ result }: { result: Result }) {
   const { format } = useFigures();
   const t = format.t;
   const list = result.restated ?? [];
+  if (list.length === 0) return <p class="aside">{t("figures.restatedNone")}</p>;
   return (
-    <div class="fig-restated">
-      <h3>{t("figures.restated")}</h3>
-      {list.length === 0 ? <p class="aside">{t("figures.restatedNone")}</p> : (
-        <ul>
-          {list.map((r) => (
-            <li key={r.dataset + r.change}>
-              {r.dataset ? `${columnName(format, r.dataset)}: ` : ""}{t(restatedKey(r.change), { n: format.number(r.records) })}
-            </li>
-          ))}
-        </ul>
-      )}
-    </div>
+    <details class="fig-restated">
+      <summary>{t("figures.restated", { n: format.number(list.reduce((sum, r) => sum + r.records, 0)) })}</summary>
+      <ul>
+        {list.map((r) => (
+          <li key={r.dataset + r.change}>
+            {r.dataset ? `${columnName(format, r.dataset)}: ` : ""}{t(restatedKey(r.change), { n: format.number(r.records) })}
+          </li>
+        ))}
+      </ul>
+    </details>
   );
 }
 

@@ -131,6 +131,15 @@ export function layout(follows: Transition[], order: Map<string, number>, width:
   for (const l of again) {
     const from = box.get(l.from)!;
     const to = box.get(l.to)!;
+    if (l.from === l.to) { // beside its own box
+      const edge = from.x + from.width / 2;
+      edges.push({
+        transition: l.transition, from: l.from, to: l.to, again: true,
+        points: [{ x: edge, y: from.y + height / 3 }, { x: edge + 24, y: from.y }, { x: edge, y: from.y - height / 3 }], label: { x: edge + 26, y: from.y },
+      });
+      right = Math.max(right, edge + 60);
+      continue;
+    }
     const span = [layer.get(l.from)!, layer.get(l.to)!].sort((a, b) => a - b) as [number, number];
     let out = 0;
     for (let at = span[0]; at <= span[1]; at++) {
@@ -140,10 +149,9 @@ export function layout(follows: Transition[], order: Map<string, number>, width:
     const labelRoom = 46;
     for (let at = span[0]; at <= span[1]; at++) beside.set(at, out + labelRoom);
     right = Math.max(right, out + labelRoom + 12);
-    const dy = l.from === l.to ? height / 3 : 0;
     edges.push({
       transition: l.transition, from: l.from, to: l.to, again: true,
-      points: [{ x: from.x + from.width / 2, y: from.y + (dy || 6) }, { x: out, y: (from.y + to.y) / 2 }, { x: to.x + to.width / 2, y: to.y - (dy || 6) }],
+      points: [{ x: from.x + from.width / 2, y: from.y + 6 }, { x: out, y: (from.y + to.y) / 2 }, { x: to.x + to.width / 2, y: to.y - 6 }],
       label: { x: out, y: (from.y + to.y) / 2 },
     });
   }
