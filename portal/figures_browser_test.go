@@ -55,7 +55,7 @@ func TestFiguresInTheBrowser(t *testing.T) {
 
 	// In the other language, and as a table.
 	b.Text(`location.href = location.pathname + "?metric=citizen_time&lang=en&table=trend,by"`)
-	b.Wait("the tables are there", `document.documentElement.lang === "en" && document.querySelectorAll(".fig-trend tbody tr").length === 12 && document.querySelectorAll(".fig-by tbody tr").length > 3`)
+	b.Wait("the tables are there", `document.documentElement?.lang === "en" && document.querySelectorAll(".fig-trend tbody tr").length === 12 && document.querySelectorAll(".fig-by tbody tr").length > 3`)
 	b.Size(390, 844)
 	if b.Text("document.documentElement.scrollWidth > innerWidth") == "true" {
 		t.Error("the figure is wider than a telephone")

@@ -103,9 +103,8 @@ func (b *board) months(d *metrics.Definition) object {
 			identifier(name), identifier(lower), identifier(upper), identifier(p90), d.Name, period, department, anywhere, department, anywhere, department)
 		thin := object{"id": "custom.lineWidth", "value": 0}
 		overrides = []any{
-			object{"matcher": object{"id": "byName", "options": lower}, "properties": []any{thin, object{"id": "custom.showPoints", "value": "never"}}},
-			object{"matcher": object{"id": "byName", "options": upper}, "properties": []any{thin, object{"id": "custom.showPoints", "value": "never"},
-				object{"id": "custom.fillBelowTo", "value": lower}, object{"id": "custom.fillOpacity", "value": 15}}},
+			override(lower, thin, object{"id": "custom.showPoints", "value": "never"}),
+			override(upper, thin, object{"id": "custom.showPoints", "value": "never"}, object{"id": "custom.fillBelowTo", "value": lower}, object{"id": "custom.fillOpacity", "value": 15}),
 		}
 	}
 	panel := b.panel("timeseries", name, b.description(d), sql, columns, 0, 14, 9, field, options, overrides)
@@ -118,37 +117,38 @@ func (b *board) months(d *metrics.Definition) object {
 func (b *board) byDepartment(d *metrics.Definition) object {
 	who, value := b.say(metrics.Text{Zh: "部门", En: "Department"}), b.say(d.Label)
 	count, coverage := b.say(metrics.Text{Zh: "数量", En: "Number"}), b.say(metrics.Text{Zh: "归集率", En: "Coverage"})
-	columns := []string{who, value, count, coverage}
+	columns := []string{who, value, count}
 	title := fmt.Sprintf("%s %s", value, b.say(metrics.Text{Zh: "（按部门）", En: "by department"}))
-	rows := ""
+	overrides := []any{override(value, object{"id": "unit", "value": units[d.Unit]})}
+
+	var rows, more, join string
 	if viewed, adds := d.Viewed(); adds {
-		rows = fmt.Sprintf("SELECT toString(department) AS code, if(%s, %s, NULL) AS value, toUInt64(%s) AS units\n    FROM %s\n    WHERE %s\n    GROUP BY code",
+		rows = fmt.Sprintf("SELECT toString(department) AS code, if(%s, %s, NULL) AS figure, toUInt64(%s) AS number\n    FROM %s\n    WHERE %s\n    GROUP BY code",
 			viewed.Shown, viewed.Value, viewed.Units, viewed.View, period)
 	} else {
-		columns = append(columns, b.say(metrics.Text{Zh: "月份", En: "Month"}))
-		rows = fmt.Sprintf("SELECT toString(department) AS code, median AS value, cases AS units, month\n    FROM metrics.%s\n    WHERE %s AND by = 'department'\n    ORDER BY code, month DESC\n    LIMIT 1 BY code",
+		month := b.say(metrics.Text{Zh: "月份", En: "Month"})
+		columns, more = append(columns, month), ", f.month AS "+identifier(month)
+		overrides = append(overrides, override(month, object{"id": "unit", "value": "time:YYYY-MM"}))
+		rows = fmt.Sprintf("SELECT toString(department) AS code, median AS figure, cases AS number, month\n    FROM metrics.%s\n    WHERE %s AND by = 'department'\n    ORDER BY code, month DESC\n    LIMIT 1 BY code",
 			d.Name, period)
 	}
-	month := ""
-	if len(columns) == 5 {
-		month = ", f.month AS " + identifier(columns[4])
+	if d.Coverage != "" {
+		columns, more = append(columns, coverage), more+", c.share AS "+identifier(coverage)
+		overrides = append(overrides, override(coverage, object{"id": "unit", "value": "percentunit"}, object{"id": "custom.cellOptions", "value": object{"type": "color-text"}},
+			object{"id": "thresholds", "value": object{"mode": "absolute", "steps": []any{object{"color": "orange", "value": nil}, object{"color": "text", "value": metrics.LowCoverage}}}}))
+		join = fmt.Sprintf("LEFT JOIN\n(\n    SELECT toString(department) AS code, toNullable(sum(least(captured, reported)) / sum(reported)) AS share\n    FROM mart.coverage\n"+
+			"    WHERE subject = '%s' AND reported IS NOT NULL AND %s\n    GROUP BY code\n) AS c ON c.code = f.code\n", d.Coverage, period)
 	}
-	sql := fmt.Sprintf("SELECT if(n.name_%[1]s = '', f.code, n.name_%[1]s) AS %[2]s, f.value AS %[3]s, f.units AS %[4]s, c.share AS %[5]s%[6]s\nFROM\n(\n    %[7]s\n) AS f\n"+
-		"LEFT JOIN (SELECT toString(code) AS code, name_zh, name_en FROM mart.departments) AS n ON n.code = f.code\n"+
-		"LEFT JOIN\n(\n    SELECT toString(department) AS code, toNullable(sum(least(captured, reported)) / sum(reported)) AS share\n    FROM mart.coverage\n    WHERE subject = '%[8]s' AND reported IS NOT NULL AND %[9]s\n    GROUP BY code\n) AS c ON c.code = f.code\nORDER BY %[3]s %[10]s NULLS LAST, %[2]s",
-		b.language, identifier(who), identifier(value), identifier(count), identifier(coverage), month, rows, d.Coverage, period, map[string]string{"up": "ASC", "down": "DESC"}[d.Better])
-	overrides := []any{
-		object{"matcher": object{"id": "byName", "options": value}, "properties": []any{object{"id": "unit", "value": units[d.Unit]}}},
-		object{"matcher": object{"id": "byName", "options": coverage}, "properties": []any{object{"id": "unit", "value": "percentunit"}, object{"id": "decimals", "value": 1},
-			object{"id": "custom.cellOptions", "value": object{"type": "color-text"}},
-			object{"id": "thresholds", "value": object{"mode": "absolute", "steps": []any{object{"color": "orange", "value": nil}, object{"color": "text", "value": metrics.LowCoverage}}}}}},
-	}
-	if len(columns) == 5 {
-		overrides = append(overrides, object{"matcher": object{"id": "byName", "options": columns[4]}, "properties": []any{object{"id": "unit", "value": "time:YYYY-MM"}}})
-	}
+	sql := fmt.Sprintf("SELECT if(n.name_%[1]s = '', f.code, n.name_%[1]s) AS %[2]s, f.figure AS %[3]s, f.number AS %[4]s%[5]s\nFROM\n(\n    %[6]s\n) AS f\n"+
+		"LEFT JOIN (SELECT toString(code) AS code, name_zh, name_en FROM mart.departments) AS n ON n.code = f.code\n%[7]sORDER BY f.figure %[8]s NULLS LAST, f.code",
+		b.language, identifier(who), identifier(value), identifier(count), more, rows, join, map[string]string{"up": "ASC", "down": "DESC"}[d.Better])
 	panel := b.panel("table", title, b.description(d), sql, columns, 14, 10, 9, object{"custom": object{"align": "auto"}, "decimals": 1, "noValue": "–"}, object{"showHeader": true, "cellHeight": "sm"}, overrides)
 	panel["links"] = b.link(d)
 	return panel
+}
+
+func override(column string, properties ...any) object {
+	return object{"matcher": object{"id": "byName", "options": column}, "properties": properties}
 }
 
 // identifier quotes a name of a column.

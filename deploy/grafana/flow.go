@@ -29,7 +29,7 @@ func flow(language string) Dashboard {
 		[]string{owner, dataset, reason, waiting, oldest}, 0, 12, 10, plain, table, nil))
 
 	job, outcome, started, seconds, message := word("作业", "Job"), word("结果", "Outcome"), word("开始", "Started"), word("用时", "Took"), word("说明", "Message")
-	took := []any{object{"matcher": object{"id": "byName", "options": seconds}, "properties": []any{object{"id": "unit", "value": "s"}}}}
+	took := []any{override(seconds, object{"id": "unit", "value": "s"})}
 	b.panels = append(b.panels, b.panel("table", word("最近的作业", "The latest runs of jobs"), "ops.runs",
 		"SELECT job AS "+identifier(job)+", outcome AS "+identifier(outcome)+", toDateTime(started_at) AS "+identifier(started)+", dateDiff('second', started_at, finished_at) AS "+identifier(seconds)+", message AS "+identifier(message)+
 			"\nFROM ops.runs\nWHERE started_at >= "+fromTime+" AND started_at <= "+toTime+"\nORDER BY started_at DESC, job\nLIMIT 200",

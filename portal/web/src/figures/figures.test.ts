@@ -13,7 +13,7 @@ const dimensions = ["channel", "department", "item"];
 describe("the address", () => {
   it.each<Partial<FiguresState>>([
     {}, { metric: "on_time_rate", months: 12, end: "2026-06" }, { lang: "en", theme: "dark", compare: "year", tables: ["trend", "by"] },
-    { metric: "legal_time", known: "2026-08-15", compare: "known", where: { department: "hall", item: "11MZ00101" }, by: "channel" },
+    { metric: "legal_time", known: "2026-08-15", compare: "known", where: { department: "Customer contact", item: "11MZ00101" }, by: "channel" },
     { metric: "overdue", part: "counted", skip: 3 * eventsPerPage },
   ])("says all that was chosen: %j", (change) => {
     const state = { ...start, ...change };

@@ -30,7 +30,7 @@ export const start: FiguresState = {
 
 export const eventsPerPage = 20;
 
-const code = /^[\p{L}\p{N}_.:-]{1,64}$/u;
+const code = /^[\p{L}\p{N}_.:-]([\p{L}\p{N} _.:-]{0,62}[\p{L}\p{N}_.:-])?$/u;
 const name = /^[a-z][a-z0-9_]{0,63}$/;
 
 export function isDay(text: string): boolean {

@@ -220,6 +220,8 @@ function Activities({ process, file, format }: { process: Process; file: string;
   const sum = (a: Process["activities"][number]) => a.working_seconds + a.waiting_seconds + a.untold_seconds;
   const list = [...process.activities].sort((a, b) => sum(b) - sum(a));
   const most = Math.max(...list.map(sum), 1);
+  const [all, setAll] = useState(false);
+  const few = all || list.length <= 10 ? list : list.slice(0, 8);
   const table: TableModel = {
     caption: t("process.activities"),
     head: [t("process.activity"), t("process.steps"), t("process.cases"), t("process.working"), t("process.waiting"), t("process.untold")],
@@ -234,7 +236,7 @@ function Activities({ process, file, format }: { process: Process; file: string;
       <div class="panel-head"><h2 id="activities-title">{t("process.activities")}</h2><Tools file={file} table={table} format={format} /></div>
       {list.length === 0 ? <p class="definition">{t("process.none")}</p> : (
         <ul class="activities">
-          {list.map((a) => (
+          {few.map((a) => (
             <li key={a.activity}>
               <p><b>{activityName(format, a.activity)}</b> <span class="aside">{t("process.stepsOf", { n: format.number(a.steps) })}</span></p>
               <p class="activity-times">
@@ -245,6 +247,7 @@ function Activities({ process, file, format }: { process: Process; file: string;
           ))}
         </ul>
       )}
+      {list.length > 10 && <button type="button" class="quiet" aria-expanded={all} onClick={() => setAll(!all)}>{all ? t("breakdown.less") : t("breakdown.more", { n: list.length })}</button>}
       <p class="definition">{t("process.activitiesNote")}</p>
     </section>
   );

@@ -12,7 +12,7 @@ interface GraphProps {
   format: Format;
 }
 
-/** The directly-follows graph: boxes for activities, lines for what followed what. Thick is frequent, or slow; rework is dashed. */
+/** The directly-follows graph: boxes for activities, lines for what followed what. Thick is frequent, or slow; what goes back is dashed. */
 export function Graph({ process, measure, most, format }: GraphProps) {
   const t = format.t;
   const [picked, pick] = useState("");
@@ -35,7 +35,7 @@ export function Graph({ process, measure, most, format }: GraphProps) {
         </defs>
         {drawn.edges.map((e) => (
           <path
-            key={`${e.from} ${e.to}`} class={`edge${e.again ? " again" : ""}${touched(e) ? "" : " passed"}`} d={curve(e.points, e.again)}
+            key={`${e.from} ${e.to}`} class={`edge${e.again ? " again" : ""}${touched(e) ? "" : " passed"}`} d={curve(e)}
             style={{ strokeWidth: `${(1 + 5 * Math.sqrt(weight(e.transition) / heaviest)).toFixed(2)}px` }} marker-end={`url(#arrow-${e.again ? "again" : "plain"})`}
           >
             <title>{`${activityName(format, e.from)} → ${activityName(format, e.to)}: ${t("process.edge", { n: format.number(e.transition.count), cases: format.number(e.transition.cases), mean: short(format, e.transition.mean_seconds), median: short(format, e.transition.median_seconds) })}`}</title>
@@ -48,7 +48,7 @@ export function Graph({ process, measure, most, format }: GraphProps) {
             <g key={n.id} class={`node${terminal ? " terminal" : ""}${picked === n.id ? " chosen" : ""}`} transform={`translate(${(n.x - n.width / 2).toFixed(1)} ${(n.y - n.height / 2).toFixed(1)})`} onClick={() => pick(picked === n.id ? "" : n.id)}>
               <rect width={n.width} height={n.height} rx={terminal ? n.height / 2 : 6} />
               <text x={n.width / 2} y={terminal || !steps ? n.height / 2 + 5 : n.height / 2 - 2}>{fit(activityName(format, n.id), n.width - 16)}<title>{activityName(format, n.id)}</title></text>
-              {!terminal && steps && <text class="node-facts" x={n.width / 2} y={n.height / 2 + 13}>{measure === "count" ? format.number(steps.steps) : short(format, steps.working_seconds / steps.steps)}</text>}
+              {!terminal && steps && <text class="node-facts" x={n.width / 2} y={n.height / 2 + 13}>{measure === "count" ? format.number(steps.steps) : steps.working_seconds > 0 ? short(format, steps.working_seconds / steps.steps) : t(steps.untold_seconds > 0 ? "process.untold" : "process.noTime")}</text>}
             </g>
           );
         })}

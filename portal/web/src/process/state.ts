@@ -24,7 +24,7 @@ export const start: ProcessState = { lang: null, theme: "auto", item: "", depart
 /** Reads an address. What it does not understand is as at the start. */
 export function parse(search: string): ProcessState {
   const p = new URLSearchParams(search);
-  const code = (name: string) => (/^[\p{L}\p{N}_.:-]{1,64}$/u.test(p.get(name) ?? "") ? p.get(name)! : "");
+  const code = (name: string) => (/^[\p{L}\p{N}_.:-]([\p{L}\p{N} _.:-]{0,62}[\p{L}\p{N}_.:-])?$/u.test(p.get(name) ?? "") ? p.get(name)! : "");
   const [length = "", end = ""] = (p.get("period") ?? "").split("_");
   const months = /^\d{1,2}m$/.test(length) ? Number(length.slice(0, -1)) : start.months;
   return {
