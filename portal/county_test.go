@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"hash/fnv"
 	"log/slog"
 	"math"
@@ -83,9 +84,52 @@ func (f *fakeFigures) Interventions(context.Context) ([]metrics.Intervention, er
 }
 
 func (f *fakeFigures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error) {
-	return metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 7,
-		ListedVariants: []metrics.ProcessVariant{{Trace: []string{"受理", "审核", "办结"}, Cases: 7, Share: 1}},
-		Follows:        []metrics.ProcessTransition{}, Rework: []metrics.ProcessRework{}, Activities: []metrics.ProcessActivity{}}, f.err
+	step := func(from, to string, count int64) metrics.ProcessTransition {
+		return metrics.ProcessTransition{From: from, To: to, Count: count, Cases: count, MeanSeconds: 3600 * float64(count), MedianSeconds: 1800 * float64(count)}
+	}
+	return metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 12, Steps: 41, Variants: 2, Repeating: 5, ExtraSteps: 5,
+		MeanSeconds: 400_000, WorkingSeconds: 3e6, WaitingSeconds: 1.5e6, UntoldSeconds: 3e5,
+		ListedVariants: []metrics.ProcessVariant{{Trace: []string{"受理", "审核", "办结"}, Cases: 7, Share: 7. / 12, MedianSeconds: 300_000}, {Trace: []string{"受理", "审核", "审核", "办结"}, Cases: 5, Share: 5. / 12, ExtraSteps: 1, MedianSeconds: 500_000}},
+		Follows:        []metrics.ProcessTransition{step("", "受理", 12), step("受理", "审核", 12), step("审核", "办结", 12), step("办结", "", 12), step("审核", "审核", 5)},
+		Rework:         []metrics.ProcessRework{{Activity: "审核", Cases: 5, ExtraSteps: 5, Directly: 5}},
+		Activities:     []metrics.ProcessActivity{{Activity: "审核", Steps: 17, Cases: 12, WorkingSeconds: 2e6, WaitingSeconds: 1e6}, {Activity: "受理", Steps: 12, Cases: 12, WorkingSeconds: 1e6, UntoldSeconds: 3e5}}}, f.err
+}
+
+// Events makes up 130 cases behind every figure.
+func (f *fakeFigures) Events(ctx context.Context, q metrics.EventsQuery) (metrics.Events, error) {
+	if err := cmp.Or(f.refuse, f.err); err != nil {
+		return metrics.Events{}, err
+	}
+	d, err := definitions()[q.Metric].Behind()
+	if err != nil {
+		return metrics.Events{}, err
+	}
+	events := metrics.Events{Metric: q.Metric, Version: 1, Of: d.Name, View: d.From, From: q.From.String(), To: q.To.String(), AsOf: "2026-10-07T17:30:00+08:00",
+		Figure: fakeRow("", q.Query, q.From, q.To), Columns: d.EventColumns(), Skip: q.Skip}
+	if events.Figure.State != metrics.StateOK {
+		return events, nil
+	}
+	for i := q.Skip; i < 130 && len(events.Rows) < q.Limit; i++ {
+		e := metrics.Event{At: time.Date(2026, 9, 30, 9, 0, 0, 0, time.UTC).Add(time.Duration(-i) * time.Hour).Format(time.RFC3339), Denominator: 1, Numerator: float64(i % 3 / 2)}
+		if q.Part == metrics.PartCounted {
+			e.Numerator = 1
+		}
+		for _, c := range events.Columns {
+			value := map[string]string{"case_number": fmt.Sprintf("532999-2026-%05d", 90000-i), "department": departments[i%len(departments)].Key, "item_code": items[i%len(items)].Key,
+				"channel": "window"}[c.Name]
+			if c.Type == "time" {
+				value = e.At
+			}
+			e.Fields = append(e.Fields, value)
+		}
+		if d.Kind == metrics.Survival {
+			length, ended := float64(130-i)*3600, i%5 > 0
+			e.Duration, e.Ended = &length, &ended
+		}
+		events.Rows = append(events.Rows, e)
+	}
+	events.More = q.Skip+len(events.Rows) < 130
+	return events, nil
 }
 
 // monthIndex counts months.
@@ -131,6 +175,15 @@ func (f *fakeFigures) Metric(ctx context.Context, q metrics.Query) (metrics.Resu
 				r.Rows = append(r.Rows, row)
 			}
 		}
+	}
+	if earlier, ok, err := q.Earlier(); err != nil {
+		return r, err
+	} else if ok && q.Compare != metrics.CompareKnown {
+		before, err := f.Metric(ctx, earlier)
+		if err != nil {
+			return r, err
+		}
+		r.Beside(q, before)
 	}
 	return r, nil
 }

@@ -43,7 +43,8 @@ func (p *Portal) metricParameters() []parameter {
 	return list
 }
 
-func (p *Portal) metric(w http.ResponseWriter, r *http.Request) {
+// named is the metric of the path; nil where there is none, which has been answered.
+func (p *Portal) named(w http.ResponseWriter, r *http.Request) *metrics.Definition {
 	name := r.PathValue("name")
 	known, ok := p.o.Definitions[name]
 	if !ok {
@@ -52,6 +53,14 @@ func (p *Portal) metric(w http.ResponseWriter, r *http.Request) {
 			answer.Detail = fmt.Sprintf("There is no such metric; did you mean %s? /api/v1/metrics lists them all.", strings.Join(answer.Names, ", "))
 		}
 		answer.write(w)
+		return nil
+	}
+	return known
+}
+
+func (p *Portal) metric(w http.ResponseWriter, r *http.Request) {
+	known := p.named(w, r)
+	if known == nil {
 		return
 	}
 	d := definitionOf(known)

@@ -45,6 +45,7 @@ import (
 type Figures interface {
 	Extent(ctx context.Context) (metrics.Extent, error)
 	Metric(ctx context.Context, q metrics.Query) (metrics.Result, error)
+	Events(ctx context.Context, q metrics.EventsQuery) (metrics.Events, error)
 	Labels(ctx context.Context) (departments, items []metrics.Label, err error)
 	Interventions(ctx context.Context) ([]metrics.Intervention, error)
 	Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error)
@@ -173,6 +174,8 @@ func New(o Options) (*Portal, error) {
 		handle(path, byMethod(methods))
 	}
 	pages := newStatic(web.Dist())
+	handle("/figures", onlyReading(pages.index)) // /metrics is Prometheus's
+	handle("/process", onlyReading(pages.index))
 	if o.Review != nil {
 		handle("/review", onlyReading(pages.index))
 	} else {

@@ -61,6 +61,7 @@ func (p *Portal) table() []route {
 			Parameters: p.metricParameters(), Result: metrics.Result{}, MediaTypes: []string{"application/json", "text/csv"},
 			Problems: []int{400, 404, 422, 503}, handle: p.metric,
 		},
+		p.eventsRoute(),
 		p.processRoute(),
 		{
 			Path: "/api/v1/labels", ID: "labels", Summary: "Names of departments and service items",

@@ -8,27 +8,46 @@ import (
 
 // Definition describes one metric to readers: what the API shows of a metrics.Definition.
 type Definition struct {
-	Name        string       `json:"name"`
-	Version     int          `json:"version"`
-	Label       metrics.Text `json:"label"`
-	Description metrics.Text `json:"description"`
-	Kind        string       `json:"kind" jsonschema:"enum=simple,enum=ratio,enum=derived,enum=survival"`
-	Unit        string       `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
-	Better      string       `json:"better" jsonschema:"enum=up,enum=down"`
-	View        string       `json:"view" jsonschema:"description=Where an analyst finds it in SQL"`
-	Dimensions  []string     `json:"dimensions" jsonschema:"description=What by and the filters may name"`
-	MinimumCell int          `json:"minimum_cell" jsonschema:"description=Groups with fewer units are suppressed"`
-	Beside      string       `json:"beside,omitempty" jsonschema:"description=The metric without which this one must not be read"`
-	Coverage    string       `json:"coverage,omitempty" jsonschema:"description=What of mart.coverage says how much of the truth it is counted over"`
-	Grade       string       `json:"grade,omitempty" jsonschema:"description=Grade of the derived data after GB/T 43697"`
-	Formula     string       `json:"formula,omitempty" jsonschema:"description=Of a derived metric: over the sums of other metrics"`
+	Name        string        `json:"name"`
+	Version     int           `json:"version"`
+	Label       metrics.Text  `json:"label"`
+	Description metrics.Text  `json:"description"`
+	LeavesOut   *metrics.Text `json:"leaves_out,omitempty" jsonschema:"description=What is not counted"`
+	Theme       string        `json:"theme,omitempty" jsonschema:"description=What it is about: one of the themes of the pages"`
+	Kind        string        `json:"kind" jsonschema:"enum=simple,enum=ratio,enum=derived,enum=survival"`
+	Unit        string        `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
+	Better      string        `json:"better" jsonschema:"enum=up,enum=down"`
+	View        string        `json:"view" jsonschema:"description=Where an analyst finds it in SQL"`
+	Dimensions  []string      `json:"dimensions" jsonschema:"description=What by and the filters may name"`
+	MinimumCell int           `json:"minimum_cell" jsonschema:"description=Groups with fewer units are suppressed"`
+	MaximumOpen float64       `json:"maximum_open,omitempty" jsonschema:"description=With a larger share of open ones the figure is not estimable"`
+	Beside      string        `json:"beside,omitempty" jsonschema:"description=The metric without which this one must not be read"`
+	Coverage    string        `json:"coverage,omitempty" jsonschema:"description=What of mart.coverage says how much of the truth it is counted over"`
+	Grade       string        `json:"grade,omitempty" jsonschema:"description=Grade of the derived data after GB/T 43697"`
+	Formula     string        `json:"formula,omitempty" jsonschema:"description=Of a derived metric: over the sums of other metrics"`
+	Inputs      []string      `json:"inputs,omitempty" jsonschema:"description=Of a derived metric: what it is derived from"`
+
+	// Its definition in SQL, over the columns of From.
+	From        string `json:"from,omitempty" jsonschema:"description=The view that it is counted over"`
+	Where       string `json:"where,omitempty" jsonschema:"description=The rows that count"`
+	Time        string `json:"time,omitempty" jsonschema:"description=The time whose month is the cohort"`
+	Numerator   string `json:"numerator,omitempty"`
+	Denominator string `json:"denominator,omitempty"`
+	Duration    string `json:"duration,omitempty"`
+	Event       string `json:"event,omitempty" jsonschema:"description=Whether it has ended; else it is censored"`
+	Refused     string `json:"refused,omitempty" jsonschema:"description=When there can be no figure"`
 }
 
 func definitionOf(d *metrics.Definition) Definition {
+	var leavesOut *metrics.Text
+	if d.LeavesOut.Zh != "" {
+		leavesOut = &d.LeavesOut
+	}
 	return Definition{
-		Name: d.Name, Version: d.Version, Label: d.Label, Description: d.Description, Kind: d.Kind, Unit: d.Unit, Better: d.Better,
-		View: "metrics." + d.Name, Dimensions: d.DimensionNames(), MinimumCell: d.MinimumCell, Beside: d.Beside, Coverage: d.Coverage,
-		Grade: d.Grade, Formula: d.Formula,
+		Name: d.Name, Version: d.Version, Label: d.Label, Description: d.Description, LeavesOut: leavesOut, Theme: d.Theme, Kind: d.Kind, Unit: d.Unit, Better: d.Better,
+		View: "metrics." + d.Name, Dimensions: d.DimensionNames(), MinimumCell: d.MinimumCell, MaximumOpen: d.MaximumOpen, Beside: d.Beside, Coverage: d.Coverage,
+		Grade: d.Grade, Formula: d.Formula, Inputs: d.InputNames(),
+		From: d.From, Where: d.Where, Time: d.Time, Numerator: d.Numerator, Denominator: d.Denominator, Duration: d.Duration, Event: d.Event, Refused: d.Because(),
 	}
 }
 

@@ -188,6 +188,9 @@ func (emptyCounty) Extent(context.Context) (metrics.Extent, error) {
 func (emptyCounty) Metric(context.Context, metrics.Query) (metrics.Result, error) {
 	return metrics.Result{}, nil
 }
+func (emptyCounty) Events(context.Context, metrics.EventsQuery) (metrics.Events, error) {
+	return metrics.Events{}, nil
+}
 func (emptyCounty) Process(context.Context, metrics.ProcessQuery) (metrics.Process, error) {
 	return metrics.Process{}, nil
 }

@@ -43,7 +43,7 @@ func evaluateKind(s *setup, j *county.Job) (work, error) {
 	}
 	return work{worker: func(n *node, _ *health) jobs.Worker {
 		register := n.engines.registerOver(n.warehouse.Conn(), n.metrics, "job "+j.Name)
-		return asking(&upkeep.Evaluate{
+		return &upkeep.Evaluate{
 			Register: func(ctx context.Context) ([]registry.Registration, error) {
 				definitions, err := n.defined(x.Interventions...)
 				if err != nil {
@@ -58,6 +58,6 @@ func evaluateKind(s *setup, j *county.Job) (work, error) {
 			Evaluate: func(ctx context.Context, name string) (registry.Evaluation, error) {
 				return register.Evaluate(ctx, name, time.Time{}, n.figures, nil)
 			},
-		})
+		}
 	}}, nil
 }

@@ -26,12 +26,12 @@ func publishKind(s *setup, j *county.Job) (work, error) {
 		return work{}, document.Problems{j.At(j.Do.SettingsPath()+"."+key, fmt.Sprintf("job %s: %s", j.Name, message), do)}
 	}
 	return work{worker: func(n *node, _ *health) jobs.Worker {
-		return asking(&publish.Publish{Settings: x, Set: n.metrics, Zone: n.zone, Figures: n.figures, Now: time.Now, Keep: n.warehouse.Publish,
+		return &publish.Publish{Settings: x, Set: n.metrics, Zone: n.zone, Figures: n.figures, Now: time.Now, Keep: n.warehouse.Publish,
 			Published: func(ctx context.Context, from, to metrics.Month) ([]warehouse.Published, error) {
 				return warehouse.PublishedFigures(ctx, n.analyst, from, to)
 			},
 			Changes: func(ctx context.Context, since time.Time) ([]metrics.Restated, error) {
 				return warehouse.Changes(ctx, n.analyst, since)
-			}})
+			}}
 	}}, nil
 }

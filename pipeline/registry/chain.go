@@ -97,8 +97,13 @@ func (c chain) read(ctx context.Context) ([]entry, error) {
 // errTaken says that another process wrote to the chain first.
 var errTaken = errors.New("another process wrote to the register of interventions at the same time")
 
-// add links new rows to the end of what was read. The error is errTaken when the chain has gone on meanwhile.
-func (c chain) add(ctx context.Context, read, rows []entry) error {
+// errSwallowed says that the server took the rows for known and that they are not there: it may have died after it wrote their token
+// down and before it gave them their place.
+var errSwallowed = errors.New("the warehouse takes what is written to the register of interventions for known, and does not have it")
+
+// add links new rows to the end of what was read; so many tokens of that place are spent. The error is errTaken when the chain has gone
+// on meanwhile, and errSwallowed when it has not.
+func (c chain) add(ctx context.Context, read, rows []entry, spent int) error {
 	if len(rows) == 0 {
 		return nil
 	}
@@ -112,7 +117,7 @@ func (c chain) add(ctx context.Context, read, rows []entry) error {
 		e.Hash = e.sum()
 		end = *e
 	}
-	err := c.insert(ctx, rows)
+	err := c.insert(ctx, rows, spent)
 	// Whatever became of the answer: does the last of them stand?
 	var n uint64
 	if looked := c.conn.QueryRow(ctx, "SELECT count() FROM audit.interventions WHERE sequence = ? AND hash = ?", end.Sequence, end.Hash).Scan(&n); looked != nil {
@@ -124,14 +129,25 @@ func (c chain) add(ctx context.Context, read, rows []entry) error {
 	case err != nil:
 		return fmt.Errorf("the register of interventions cannot be written: %w", err)
 	}
+	var last uint64
+	if err := c.conn.QueryRow(ctx, "SELECT max(sequence) FROM audit.interventions").Scan(&last); err != nil {
+		return fmt.Errorf("the register of interventions cannot be read: %w", err)
+	}
+	if last < rows[0].Sequence {
+		return errSwallowed
+	}
 	return errTaken
 }
 
-func (c chain) insert(ctx context.Context, rows []entry) error {
-	// One place in the chain is one token, which the server takes once.
+func (c chain) insert(ctx context.Context, rows []entry, spent int) error {
+	// One place in the chain is one token, which the server takes once. When that is spent, every process goes on to the same next one.
+	token := fmt.Sprintf("intervention/%d", rows[0].Sequence)
+	if spent > 0 {
+		token = fmt.Sprintf("%s/%d", token, spent+1)
+	}
 	ctx = ch.Context(ctx, ch.WithSettings(ch.Settings{
 		"insert_deduplicate":         1,
-		"insert_deduplication_token": fmt.Sprintf("intervention/%d", rows[0].Sequence),
+		"insert_deduplication_token": token,
 		"async_insert":               0,
 	}))
 	b, err := c.conn.PrepareBatch(ctx, "INSERT INTO audit.interventions ("+entryColumns+")")
@@ -150,6 +166,7 @@ func (c chain) insert(ctx context.Context, rows []entry) error {
 // write proves the chain, has the new rows made from it, and links them; when somebody else was first, all of it again.
 func (c chain) write(ctx context.Context, rows func([]entry) ([]entry, error)) ([]entry, error) {
 	const tries = 8
+	spent := 0 // tokens of the place behind the chain's end
 	for try := 1; ; try++ {
 		read, err := c.read(ctx)
 		if err != nil {
@@ -159,10 +176,18 @@ func (c chain) write(ctx context.Context, rows func([]entry) ([]entry, error)) (
 		if err != nil {
 			return read, err
 		}
-		if err = c.add(ctx, read, added); err == nil {
+		err = c.add(ctx, read, added, spent)
+		switch {
+		case err == nil:
 			return append(read, added...), nil
+		case errors.Is(err, errSwallowed):
+			spent++
+		case errors.Is(err, errTaken):
+			spent = 0
+		default:
+			return nil, err
 		}
-		if !errors.Is(err, errTaken) || try == tries || ctx.Err() != nil {
+		if try == tries || ctx.Err() != nil {
 			return nil, err
 		}
 	}

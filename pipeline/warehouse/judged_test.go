@@ -42,6 +42,7 @@ func TestFiguresAreJudged(t *testing.T) {
 	t.Run("a department that stopped", func(t *testing.T) { stopped(t, figures) })
 	t.Run("an earlier period", func(t *testing.T) { compared(t, figures) })
 	t.Run("small cells", func(t *testing.T) { smallCells(t, c, figures) })
+	t.Run("events", func(t *testing.T) { listedEvents(t, figures) })
 	t.Run("processes", func(t *testing.T) { processes(t, c, figures) })
 }
 

@@ -43,15 +43,20 @@ func (w *Warehouse) Publish(ctx context.Context, run, part string, figures []Pub
 	if len(figures) == 0 {
 		return nil
 	}
-	columns := []string{"metric", "month", "department", "edition", "metric_version", "value", "state", "units", "published_at", "run_id", "as_of", "reason"}
-	return w.insert(ctx, "store.published", fmt.Sprintf("published/%s/%s", run, part), columns, func(b driver.Batch) error {
-		for _, p := range figures {
-			if err := b.Append(p.Metric, p.Month, p.Department, p.Edition, p.Version, p.Value, p.State, p.Units, p.At.UTC(), p.Run, p.AsOf, p.Reason); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	return w.insert(ctx, &block{table: "store.published", token: fmt.Sprintf("published/%s/%s", run, part), place: place{row: []string{"metric", "month", "department", "edition"}}, columns: []cells{
+		cellsOf("metric", figures, func(p Published) string { return p.Metric }),
+		cellsOf("month", figures, func(p Published) string { return p.Month }),
+		cellsOf("department", figures, func(p Published) string { return p.Department }),
+		cellsOf("edition", figures, func(p Published) uint32 { return p.Edition }),
+		cellsOf("metric_version", figures, func(p Published) uint32 { return p.Version }),
+		cellsOf("value", figures, func(p Published) *float64 { return p.Value }),
+		cellsOf("state", figures, func(p Published) string { return p.State }),
+		cellsOf("units", figures, func(p Published) int64 { return p.Units }),
+		cellsOf("published_at", figures, func(p Published) time.Time { return p.At.UTC() }),
+		cellsOf("run_id", figures, func(p Published) string { return p.Run }),
+		cellsOf("as_of", figures, func(p Published) string { return p.AsOf }),
+		cellsOf("reason", figures, func(p Published) string { return p.Reason }),
+	}})
 }
 
 // Changes tells what has changed in the county's model since a moment.

@@ -50,6 +50,12 @@ func (d *Definition) check(doc *document.Document) (problems document.Problems) 
 	need("label.en", d.Label.En)
 	need("description.zh", d.Description.Zh)
 	need("description.en", d.Description.En)
+	if d.Theme != "" {
+		oneOf("theme", d.Theme, Themes...)
+	}
+	if (d.LeavesOut.Zh == "") != (d.LeavesOut.En == "") {
+		complain("$.leaves_out", "leaves_out is there in one language", "write leaves_out: {zh: ..., en: ...}")
+	}
 	if d.Kind != Derived {
 		need("time", d.Time)
 		if !validView.MatchString(d.From) {

@@ -31,6 +31,8 @@ type Definition struct {
 	Version     int    `yaml:"version" json:"version"` // raised with every change that changes a figure
 	Label       Text   `yaml:"label" json:"label"`
 	Description Text   `yaml:"description" json:"description"`
+	LeavesOut   Text   `yaml:"leaves_out" json:"leaves_out"` // what is not counted, in words
+	Theme       string `yaml:"theme" json:"theme,omitempty"` // under which readers find it: one of the Themes; none: the last
 	Kind        string `yaml:"kind" json:"kind"`
 	From        string `yaml:"from" json:"from,omitempty"`   // the view in mart that it is counted over; none of a derived metric
 	Where       string `yaml:"where" json:"where,omitempty"` // the rows that count; all when empty
@@ -65,6 +67,9 @@ type Definition struct {
 	formula *formula      // of a derived metric
 	inputs  []*Definition // whose sums the formula is over, in the order of their names
 }
+
+// Themes are what metrics are about, in the order in which readers find them.
+var Themes = []string{"time", "promise", "visits", "papers", "satisfaction", "incidents", "councils", "training", "data"}
 
 // Units are the units of metrics. Times are in seconds or working days; cases, visits and points are plain numbers of them.
 var Units = []string{"share", "seconds", "working_days", "cases", "visits", "points"}

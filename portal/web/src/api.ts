@@ -33,7 +33,23 @@ export interface Definition {
   better: "up" | "down";
   dimensions: string[];
   minimum_cell: number;
+  maximum_open?: number;
   beside?: string;
+  leaves_out?: Text;
+  theme?: string;
+  view: string;
+  grade?: string;
+  coverage?: string;
+  formula?: string;
+  inputs?: string[];
+  from?: string;
+  where?: string;
+  time?: string;
+  numerator?: string;
+  denominator?: string;
+  duration?: string;
+  event?: string;
+  refused?: string;
 }
 
 export type RowState = "ok" | "suppressed" | "not_estimable" | "undefined" | "empty";
@@ -47,6 +63,11 @@ export interface Row {
   numerator?: number;
   denominator?: number;
   p90?: number;
+  lower?: number; // the 95% interval of value
+  upper?: number;
+  p90_lower?: number;
+  p90_upper?: number;
+  before?: Row; // of what it is compared with
   count: number;
   open?: number;
   closed_only?: number;
@@ -62,6 +83,10 @@ export interface Result {
   from: string;
   to: string;
   as_of: string;
+  known?: string;
+  coverage?: Coverage;
+  compared?: { from: string; to: string; known?: string; coverage?: Coverage };
+  restated?: Restated[];
   rows: Row[];
 }
 
@@ -178,4 +203,44 @@ export function metricURL(q: MetricQuery): string {
   if (q.department) parameters.set("department", q.department);
   if (q.item) parameters.set("item", q.item);
   return `/api/v1/metrics/${encodeURIComponent(q.metric)}?${parameters}`;
+}
+
+/** What is made of a figure, event by event. */
+export interface Events {
+  metric: string;
+  version: number;
+  of: string; // the metric whose events they are: of a derived one the one that it is derived from
+  view: string;
+  from: string;
+  to: string;
+  as_of: string;
+  figure: Row;
+  columns: { name: string; type: "text" | "number" | "day" | "time" }[];
+  skip: number;
+  more: boolean;
+  rows: FigureEvent[];
+}
+
+export interface FigureEvent {
+  at: string;
+  fields: string[];
+  numerator: number;
+  denominator: number;
+  duration?: number;
+  ended?: boolean;
+}
+
+export interface Coverage {
+  state: "ok" | "low" | "stopped" | "unknown";
+  value: number | null;
+  captured: number;
+  reported: number;
+  stopped?: string[];
+  unreported?: string[];
+}
+
+export interface Restated {
+  dataset: string;
+  change: string;
+  records: number;
 }

@@ -1,10 +1,9 @@
 import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
-import type { County, Definition, Labels } from "./api";
 import { useAppearance } from "./appearance";
-import { preferred, translator } from "./catalogue";
+import { preferred } from "./catalogue";
 import { PageContext, type Page } from "./context";
+import { useCounty } from "./county";
 import { baselineOf, offset } from "./logic/compare";
-import { Format } from "./logic/format";
 import { format as formatState, parse, periodOf, type ViewState } from "./logic/state";
 import { Breakdown } from "./parts/breakdown";
 import { Cards, overview } from "./parts/cards";
@@ -12,46 +11,19 @@ import { Controls, Masthead } from "./parts/header";
 import { Empty, Failed, Loading, Stale } from "./parts/states";
 import { Strip } from "./parts/strip";
 import { Trend } from "./parts/trend";
-import { useCounter, useFlow, useRemote, useThrottled } from "./remote";
 
-const whileLoading = 30_000; // ms between readings of the figures while loads complete one after another
-const whileEmpty = 3_000;
-const retryEvery = 10_000;
 const wallTurn = 20_000; // the wall shows the next metric after this
 
 export function App() {
   const [view, choose] = useView();
   const palette = useAppearance(view.theme, view.view);
   const language = view.lang ?? preferred(navigator.languages);
-  const pulse = useFlow();
-  const [attempts, retry] = useCounter();
-
-  const [empty, setEmpty] = useState(true);
-  const generation = useThrottled(pulse.flow?.generation ?? 0, empty ? whileEmpty : whileLoading);
-  const version = `${generation}/${pulse.regained}/${attempts}`;
-  const county = useRemote<County>("/api/v1/county", version);
-  const definitions = useRemote<Definition[]>("/api/v1/metrics", String(attempts + pulse.regained));
-  const labels = useRemote<Labels>("/api/v1/labels", version);
-  useEffect(() => setEmpty(county.data?.empty ?? true), [county.data]);
-
-  const zone = county.data?.time_zone ?? "Asia/Shanghai";
-  const format = useMemo(() => new Format(language, translator(language), zone), [language, zone]);
+  const { pulse, county, definitions, labels, name, format, version, waiting, missing, failure, retry } = useCounty(language);
   const t = format.t;
-  const name = county.data ? (language === "en" ? county.data.name_en || county.data.name_zh : county.data.name_zh) : "shire";
   useEffect(() => {
     document.documentElement.lang = language;
     document.title = `${name} · ${t("app.title")}`;
   }, [language, name, t]);
-
-  const failure = county.failure ?? definitions.failure ?? labels.failure;
-  // The figures are read once it is known of which load they are; else the first reading would be followed by a second.
-  const waiting = generation === 0 && !pulse.lost && (county.data?.generation ?? 0) > 0;
-  const missing = waiting || !county.data || !definitions.data || !labels.data;
-  useEffect(() => {
-    if (!failure) return;
-    const timer = setInterval(retry, retryEvery);
-    return () => clearInterval(timer);
-  }, [failure, retry]);
 
   const page = useMemo<Page | null>(() => {
     if (!county.data || !definitions.data || !labels.data || county.data.empty || waiting) return null;

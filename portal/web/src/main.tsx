@@ -1,8 +1,4 @@
 import { render } from "preact";
-import { App } from "./app";
-import { EvaluationApp } from "./evaluation/app";
-import { JobsApp } from "./jobs/app";
-import { ReviewApp } from "./review/app";
 import "./style/tokens.css";
 import "./style/page.css";
 import "./style/parts.css";
@@ -12,8 +8,18 @@ import "./style/case.css";
 import "./style/jobs.css";
 import "./style/job.css";
 import "./style/evaluation.css";
+import "./style/figures.css";
+import "./style/process.css";
 
-const pages: Record<string, () => preact.JSX.Element> = { "/review": ReviewApp, "/jobs": JobsApp, "/evaluation": EvaluationApp };
-const Page = pages[location.pathname] ?? App;
+// Each page brings what it needs, so that none waits for the code of the others.
+const pages: Record<string, () => Promise<() => preact.JSX.Element>> = {
+  "/figures": async () => (await import("./figures/app")).FiguresApp,
+  "/evaluation": async () => (await import("./evaluation/app")).EvaluationApp,
+  "/process": async () => (await import("./process/app")).ProcessApp,
+  "/review": async () => (await import("./review/app")).ReviewApp,
+  "/jobs": async () => (await import("./jobs/app")).JobsApp,
+};
+const overview = async () => (await import("./app")).App;
+const Page = await (pages[location.pathname] ?? overview)();
 
 render(<Page />, document.getElementById("app")!);

@@ -1,4 +1,5 @@
 import { enEvaluation } from "./evaluation.en";
+import { enFigures } from "./figures.en";
 import { enJobs } from "./jobs.en";
 import type { Key } from "./zh-CN";
 
@@ -322,4 +323,5 @@ export const en: Record<Key, string> = {
 
   ...enEvaluation,
   ...enJobs,
+  ...enFigures,
 };

@@ -1,4 +1,5 @@
 import { zhEvaluation } from "./evaluation.zh-CN";
+import { zhFigures } from "./figures.zh-CN";
 import { zhJobs } from "./jobs.zh-CN";
 
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
@@ -321,12 +322,7 @@ export const zh = {
 
   ...zhEvaluation,
   ...zhJobs,
-
-  ...zhJobs,
-
-  ...zhJobs,
-
-  ...zhJobs,
+  ...zhFigures,
 } as const;
 
 export type Key = keyof typeof zh;

@@ -58,6 +58,7 @@ export function trendOption({ points, period, marks, definition, format, still }
       },
     },
     series: [
+      ...band(points, c),
       {
         name: "baseline", type: "line", data: line((p) => shown(p.baseline)), symbol: "circle", symbolSize: 4 * k,
         showSymbol: true, lineStyle: { color: c.baseline, width: 1.5 * k, type: [4 * k, 4 * k] }, itemStyle: { color: c.baseline }, silent: true, z: 2,
@@ -80,6 +81,18 @@ export function trendOption({ points, period, marks, definition, format, still }
       },
     ],
   };
+}
+
+/** The 95% intervals as a band behind the line, where the figures have any with both ends. */
+function band(points: Point[], c: Colours): object[] {
+  const ends = points.map((p) => (shown(p.row) !== null && typeof p.row!.lower === "number" && typeof p.row!.upper === "number" ? ([p.row!.lower, p.row!.upper] as const) : null));
+  if (!ends.some((e) => e)) return [];
+  const at = points.map((p) => index(p.month));
+  const line = { type: "line", stack: "band", stackStrategy: "all", symbol: "none", silent: true, lineStyle: { opacity: 0 }, z: 1 };
+  return [
+    { ...line, name: "lower", data: ends.map((e, i) => [at[i], e ? e[0] : null]) },
+    { ...line, name: "upper", data: ends.map((e, i) => [at[i], e ? e[1] - e[0] : null]), areaStyle: { color: c.current, opacity: 0.13 } },
+  ];
 }
 
 function monthLabel(month: string | undefined, firstShown: boolean, format: Format): string {
@@ -118,7 +131,8 @@ function textWidth(text: string, size: number): number {
 // Ticks at whole units of what people read: days on the axis, not 100,000 seconds.
 function axisOf(points: Point[], definition: Definition): { interval?: number; min?: number; max?: number } {
   if (definition.unit !== "seconds") return {};
-  const most = Math.max(0, ...points.flatMap((p) => [shown(p.row) ?? 0, shown(p.baseline) ?? 0]));
+  const upper = (p: Point) => (shown(p.row) === null ? 0 : (p.row!.upper ?? 0));
+  const most = Math.max(0, ...points.flatMap((p) => [shown(p.row) ?? 0, shown(p.baseline) ?? 0, upper(p)]));
   const unit = most >= 2 * 86400 ? 86400 : most >= 3600 ? 3600 : 60;
   const step = [1, 2, 5, 10, 20, 30, 50, 100, 200, 500, 1000].find((s) => most / (s * unit) <= 5) ?? 2000;
   return { interval: step * unit, min: 0, max: Math.max(1, Math.ceil(most / (step * unit))) * step * unit };

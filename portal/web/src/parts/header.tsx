@@ -5,6 +5,7 @@ import type { Format } from "../logic/format";
 import { index, months } from "../logic/months";
 import { periodLengths, themes, type Theme, type ViewState } from "../logic/state";
 import { format as formatEvaluation, start as startEvaluation } from "../evaluation/state";
+import { format as formatFigures, start as startFigures } from "../figures/state";
 import { format as formatJobs, start as startJobs } from "../jobs/state";
 import { format as formatReview, start as startReview } from "../review/state";
 
@@ -30,6 +31,7 @@ export function Masthead({ name, county, view, choose, format }: MastheadProps) 
       </div>
       <div class="tools">
         {wall && county?.as_of && <span class="tools-note">{t("app.asOf", { time: format.time(new Date(county.as_of)) })}</span>}
+        {!wall && <a class="quiet" href={`/figures${formatFigures({ ...startFigures, lang: view.lang, theme: view.theme })}`}>{t("figures.title")}</a>}
         {!wall && county?.evaluation && <a class="quiet" href={`/evaluation${formatEvaluation({ ...startEvaluation, lang: view.lang, theme: view.theme })}`}>{t("evaluation.title")}</a>}
         {!wall && county?.jobs && <a class="quiet" href={`/jobs${formatJobs({ ...startJobs, lang: view.lang, theme: view.theme })}`}>{t("jobs.title")}</a>}
         {!wall && county?.review && <a class="quiet" href={`/review${formatReview({ ...startReview, lang: view.lang, theme: view.theme })}`}>{t("review.title")}</a>}

@@ -4,6 +4,7 @@ import { Chart, type Colours } from "../charts/chart";
 import { trendOption } from "../charts/trend";
 import { isKey } from "../catalogue";
 import { nameOf, usePage, type Page } from "../context";
+import { format as formatFigures, start as startFigures } from "../figures/state";
 import { compare, shown } from "../logic/compare";
 import type { Format } from "../logic/format";
 import { index, position, type Range } from "../logic/months";
@@ -46,14 +47,20 @@ export function Trend() {
       remote={[answer]}
       table={points && tableOf(points, definition, format, t("trend.title", { metric: name }))}
       legend={<><span><i class="key key-current" />{t("trend.current")}</span><span><i class="key key-baseline" />{t("trend.baseline", { n: offset })}</span>{format.unitNote(definition.unit) && <span>{format.unitNote(definition.unit)}</span>}</>}
-      below={<><p class="definition">{format.text(definition.description)} <span>{t("metric.version", { version: definition.version })}</span></p>{register.data && <Notes list={inScope} shown={window.shown} />}</>}
+      below={<><p class="definition">{format.text(definition.description)} <span>{t("metric.version", { version: definition.version })}</span>{view.view === "page" && <> <a class="link" href={figureAddress(page, definition.name)}>{t("figures.link")}</a></>}</p>{register.data && <Notes list={inScope} shown={window.shown} />}</>}
     >
       {points && <Chart option={option} palette={palette} label={summary(points, name, definition.unit, format)} />}
     </Panel>
   );
 }
 
-function summary(points: Point[], metric: string, unit: Unit, format: Format): string {
+/** Where the metric has a page of its own, with the period and the filters of this one. */
+function figureAddress({ view }: Page, metric: string): string {
+  const where = { ...(view.department && { department: view.department }), ...(view.item && { item: view.item }) };
+  return `/figures${formatFigures({ ...startFigures, lang: view.lang, theme: view.theme, metric, months: view.months, end: view.end, compare: view.compare === "year" ? "year" : "previous", where })}`;
+}
+
+export function summary(points: Point[], metric: string, unit: Unit, format: Format): string {
   const ends = { metric, from: format.month(points[0]!.month), to: format.month(points.at(-1)!.month) };
   const last = points.findLast((p) => shown(p.row) !== null);
   if (!last) return format.t("trend.summaryNone", ends);
@@ -80,11 +87,11 @@ function tableOf(points: Point[], definition: { unit: Unit; better: "up" | "down
   };
 }
 
-function concerns(i: Intervention, department: string, item: string): boolean {
+export function concerns(i: Intervention, department: string, item: string): boolean {
   return (!i.department || !department || i.department === department) && (!i.item || !item || i.item === item);
 }
 
-function isInside(i: Intervention, range: Range): boolean {
+export function isInside(i: Intervention, range: Range): boolean {
   const at = position(i.starts_on);
   return at >= index(range.from) - 0.5 && at <= index(range.to) + 0.5;
 }
