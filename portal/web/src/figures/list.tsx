@@ -34,6 +34,7 @@ export function ListPage() {
         <section key={theme} class="panel fig-theme" aria-labelledby={`theme-${theme}`}>
           <h2 id={`theme-${theme}`}>{t(`theme.${theme}`)}</h2>
           <table class="fig-table">
+            <colgroup><col /><col /><col /><col /></colgroup>
             <thead>
               <tr>
                 <th scope="col">{t("figures.metric")}</th><th scope="col" class="num">{t("figures.value")}</th>
