@@ -145,6 +145,11 @@ func (f *fakeFigures) Metric(ctx context.Context, q metrics.Query) (metrics.Resu
 	if f.asked.Add(1) == 1 {
 		close(f.started())
 	}
+	return f.figure(ctx, q)
+}
+
+// figure makes up a figure, and what it is compared with.
+func (f *fakeFigures) figure(ctx context.Context, q metrics.Query) (metrics.Result, error) {
 	if f.slow != nil {
 		select {
 		case <-f.slow:
@@ -179,7 +184,7 @@ func (f *fakeFigures) Metric(ctx context.Context, q metrics.Query) (metrics.Resu
 	if earlier, ok, err := q.Earlier(); err != nil {
 		return r, err
 	} else if ok && q.Compare != metrics.CompareKnown {
-		before, err := f.Metric(ctx, earlier)
+		before, err := f.figure(ctx, earlier)
 		if err != nil {
 			return r, err
 		}

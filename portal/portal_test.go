@@ -493,7 +493,7 @@ func TestComparisonAndQuantile(t *testing.T) {
 func TestProcess(t *testing.T) {
 	w := newWorld(t)
 	r := w.get("/api/v1/process?item=11MZ00101&from=2026-07&to=2026-09&limit=20")
-	if p := decode[metrics.Process](t, r); r.Code != 200 || p.Item != "11MZ00101" || p.Cases != 7 || p.From != "2026-07" || len(p.ListedVariants) != 1 || p.Follows == nil {
+	if p := decode[metrics.Process](t, r); r.Code != 200 || p.Item != "11MZ00101" || p.Cases != 12 || p.From != "2026-07" || len(p.ListedVariants) != 2 || p.Follows == nil {
 		t.Errorf("%d %+v", r.Code, p)
 	}
 	for target, name := range map[string]string{

@@ -52,7 +52,7 @@ func events(t *testing.T, c conn.Conn, d *metrics.Definition, q metrics.EventsQu
 	return found
 }
 
-// TestEventsAddUp: what is listed behind a figure, page by page, adds up to it (I9), for every metric, as a whole and of every department.
+// TestEventsAddUp: what is listed behind a figure, page by page, adds up to it (I9), for every metric.
 func TestEventsAddUp(t *testing.T) {
 	c := ready(t)
 	goldenCounty(t, c)
@@ -70,7 +70,11 @@ func TestEventsAddUp(t *testing.T) {
 			continue
 		}
 		q := metrics.EventsQuery{Query: months("2025-03", "2025-03")}
+		closely := slices.Contains([]string{"citizen_time", "on_time_rate", "overdue", "council_turnout"}, d.Name) // one of each kind
 		for _, filters := range []map[string]string{nil, {"department": "hall"}} {
+			if filters != nil && !closely {
+				continue
+			}
 			q.Filters = filters
 			all := events(t, analyst, d, q)
 			listed += len(all)
@@ -101,7 +105,7 @@ func TestEventsAddUp(t *testing.T) {
 					t.Errorf("%s %v: the events add up to %v of %v, the figure is %+v", d.Name, filters, numerator, denominator, row)
 				}
 			}
-			if filters != nil {
+			if filters != nil || !closely {
 				continue
 			}
 			part := func(name string) []event {
@@ -112,9 +116,6 @@ func TestEventsAddUp(t *testing.T) {
 			parts, whole := toldApart(append(part(metrics.PartCounted), part(metrics.PartRest)...)), toldApart(all)
 			if slices.Sort(parts); !slices.Equal(parts, slices.Sorted(slices.Values(whole))) {
 				t.Errorf("%s: the parts are not the whole:\n%q\n%q", d.Name, parts, whole)
-			}
-			if d.Name != "citizen_time" && d.Name != "on_time_rate" {
-				continue
 			}
 			var paged []event
 			for page := q; ; page.Skip += 3 {
@@ -130,7 +131,7 @@ func TestEventsAddUp(t *testing.T) {
 			}
 		}
 	}
-	if listed < 150 {
+	if listed < 100 {
 		t.Errorf("only %d events were looked at", listed)
 	}
 }

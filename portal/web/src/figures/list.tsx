@@ -1,17 +1,21 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { Definition, Result } from "../api";
-import { shown } from "../logic/compare";
+import { compare, shown } from "../logic/compare";
+import { changeUnit, download, figure, words, type TableModel } from "../logic/table";
 import { useRemote } from "../remote";
 import { reason } from "../parts/states";
 import { figureURL } from "./api";
 import { Change, CoverageWords, FigureLink, interval } from "./bits";
-import { useFigures } from "./context";
+import { useFigures, type FiguresPage } from "./context";
 import { Controls } from "./controls";
 import { byTheme } from "./themes";
 
 /** All figures of the county by theme: value, comparison, coverage, warnings. */
 export function ListPage() {
-  const { definitions, labels, view, choose, format } = useFigures();
+  const page = useFigures();
+  const { county, definitions, labels, view, choose, period, format } = page;
   const t = format.t;
+  const read = useRef(new Map<string, Result>()); // what the rows show, for the CSV
   return (
     <>
       <Controls />
@@ -29,18 +33,20 @@ export function ListPage() {
             {labels.departments.map((d) => <option key={d.key} value={d.key}>{format.text(d) || d.key}</option>)}
           </select>
         </label>
+        <button type="button" class="quiet" onClick={() => download([county.division, "figures", period.from, period.to].join("_") + ".csv", tableOf(page, read.current))}>{t("panel.csv")}</button>
       </div>
       {byTheme(definitions).map(({ theme, metrics }) => (
         <section key={theme} class="panel fig-theme" aria-labelledby={`theme-${theme}`}>
           <h2 id={`theme-${theme}`}>{t(`theme.${theme}`)}</h2>
           <table class="fig-table">
+            <colgroup><col /><col /><col /><col /></colgroup>
             <thead>
               <tr>
                 <th scope="col">{t("figures.metric")}</th><th scope="col" class="num">{t("figures.value")}</th>
                 <th scope="col">{t("figures.change")}</th><th scope="col">{t("figures.coverageHead")}</th>
               </tr>
             </thead>
-            <tbody>{metrics.map((d) => <MetricRow key={d.name} definition={d} />)}</tbody>
+            <tbody>{metrics.map((d) => <MetricRow key={d.name} definition={d} read={read.current} />)}</tbody>
           </table>
         </section>
       ))}
@@ -49,11 +55,15 @@ export function ListPage() {
   );
 }
 
-function MetricRow({ definition }: { definition: Definition }) {
+function MetricRow({ definition, read }: { definition: Definition; read: Map<string, Result> }) {
   const { view, period, format, version } = useFigures();
   const t = format.t;
   const answer = useRemote<Result>(figureURL(definition.name, period, "", view, definition.dimensions, true), version);
-  const row = answer.data?.rows[0];
+  const { data } = answer;
+  useEffect(() => {
+    if (data) read.set(definition.name, data);
+  }, [data, definition, read]);
+  const row = data?.rows[0];
   const value = shown(row);
   const between = interval(format, row, definition);
   const ignored = Object.keys(view.where).some((d) => !definition.dimensions.includes(d));
@@ -83,4 +93,22 @@ function MetricRow({ definition }: { definition: Definition }) {
       )}
     </tr>
   );
+}
+
+function tableOf({ definitions, format }: FiguresPage, read: Map<string, Result>): TableModel {
+  const t = format.t;
+  const all = byTheme(definitions).flatMap(({ theme, metrics }) => metrics.map((d) => ({ theme, d, result: read.get(d.name) }))).filter(({ result }) => result);
+  return {
+    caption: t("figures.title"),
+    head: [t("figures.theme"), t("figures.metric"), t("figures.value"), t("definition.unit"), t("figures.state"), t("figures.compared"), t("figures.change"), t("figures.changeUnit"), t("figures.over"), t("figures.coverageHead"), t("figures.warnings")],
+    units: [],
+    rows: all.map(({ theme, d, result }) => {
+      const row = result!.rows[0];
+      const difference = compare(row, row?.before, d);
+      return [
+        words(t(`theme.${theme}`)), words(format.text(d.label)), figure("", shown(row)), words(d.unit), words(row?.state ?? ""), figure("", shown(row?.before)),
+        figure("", difference?.amount), words(changeUnit(d.unit)), figure("", row?.count), figure("", result!.coverage?.value), words(row ? format.warnings(row).join("; ") : ""),
+      ];
+    }),
+  };
 }

@@ -55,7 +55,7 @@ export function Series({ definition }: { definition: Definition }) {
       }
       below={marks.length > 0 && <p class="definition">{t("figures.marks", { names: marks.map((m) => `${format.text(m.title)} (${format.day(m.starts_on)})`).join(t("figures.and")) })}</p>}
     >
-      {points && <Chart option={option} palette={palette} label={summary(points, name, definition.unit, format)} />}
+      {points && points.every((p) => shown(p.row) === null && shown(p.baseline) === null) ? <p class="definition">{t("figures.noSeries")}</p> : points && <Chart option={option} palette={palette} label={summary(points, name, definition.unit, format)} />}
     </FigPanel>
   );
 }
