@@ -118,7 +118,7 @@ func TestSettingsOfBuiltInJobs(t *testing.T) {
 		"{reconcile: {sorce: x}}":                         `did you mean "source"?`,
 		"{retry_quarantine: {dataset: visit}}":            `did you mean "visits"?`,
 		"{train: persons}":                                `did you mean "person"?`,
-		"{publish_metrics: {metrics: [visit]}}":            `did you mean "visits"?`,
+		"{publish_metrics: {metrics: [visit]}}":           `did you mean "visits"?`,
 		"{publish_metrics: {months: 99}}":                 "write a number from 1 to 60",
 		"{evaluate: data_link}":                           `there is no intervention "data_link"`,
 		"{evaluate: }":                                    "the county has no interventions",
