@@ -313,7 +313,8 @@ func (d *demoNode) crawl(t *testing.T, ids *identifiers) {
 	if asked < 100 {
 		t.Errorf("the crawl asked only %d addresses", asked)
 	}
-	for _, path := range []string{"/", "/nothing", "/api/v1/metrics/nothing", "/api/v1/metrics/citizen_time?from=x", "/api/v1/metrics/citizen_time?department=nobody"} {
+	for _, path := range []string{"/", "/nothing", "/api/v1/metrics/nothing", "/api/v1/metrics/citizen_time?from=x", "/api/v1/metrics/citizen_time?department=nobody",
+		"/api/v1/interventions/household_data_link", "/api/v1/interventions/household_data_link/evaluation"} {
 		d.get(t, ids, path)
 	}
 	for _, asset := range regexp.MustCompile(`"(/?\.?/?assets/[^"]+)"`).FindAllStringSubmatch(d.get(t, ids, "/"), -1) {

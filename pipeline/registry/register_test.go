@@ -260,7 +260,36 @@ func (r rig) evaluates(t *testing.T) {
 	if v, _, err := register.Register(t.Context(), []registry.Definition{early}); err != nil || !v[0].Late() || v[0].Version != 2 {
 		t.Errorf("the changed one is %+v: %v", v, err)
 	}
+	// One that begins after all that there is: nobody was shown a month of it, and yet its evaluation was seen. It stays so.
+	ahead := definition("ahead")
+	ahead.Since = "2027-01-01"
+	for version := range 2 {
+		ahead.Windows.After = 6 + version
+		if v, _, err := register.Register(t.Context(), []registry.Definition{ahead}); err != nil || v[0].Late() != (version > 0) {
+			t.Errorf("version %d of one that is ahead: %+v: %v", version+1, v, err)
+		}
+		if e, err := register.Evaluate(t.Context(), "ahead", time.Time{}, r.figures, nil); err != nil || e.Result.Verdict != gains.NotEstimable || e.Result.Late != (version > 0) {
+			t.Errorf("version %d of one that is ahead: %+v: %v", version+1, e.Result, err)
+		}
+	}
+	if v, err := register.Newest(t.Context(), "ahead"); err != nil || !v.Late() || v.Version != 2 {
+		t.Errorf("after another evaluation it is late no more: %+v: %v", v, err)
+	}
+	// What a metric refuses to tell is refused here too, and nothing is kept.
+	legal := definition("legal")
+	legal.Metric = "legal_time"
+	if _, _, err := register.Register(t.Context(), []registry.Definition{legal}); err != nil {
+		t.Fatal(err)
+	}
+	r.exec(t, `INSERT INTO store.cases (record_id, dataset, case_number, department, kind, applied_at, accepted_at, closed_at, received_at)
+		VALUES (generateUUIDv4(), 'd', 'long', 'd0', 'promised', '2025-12-01 00:00:00', '2025-12-01 00:00:00', '2035-01-01 00:00:00', '2026-04-08 00:00:00')`)
 	var input *metrics.InputError
+	if _, err := register.Evaluate(t.Context(), "legal", time.Time{}, r.figures, nil); !errors.As(err, &input) || !strings.Contains(err.Error(), "working calendar is not published") {
+		t.Errorf("a year without a calendar: %v", err)
+	}
+	if kept, err := registry.Newest(t.Context(), r.analyst, "legal"); err != nil || kept != nil {
+		t.Errorf("kept is %+v: %v", kept, err)
+	}
 	if _, err := register.Evaluate(t.Context(), "judgd", time.Time{}, r.figures, nil); !errors.As(err, &input) || !strings.Contains(err.Error(), `did you mean "judged"`) {
 		t.Errorf("a name that is not there: %v", err)
 	}
@@ -318,8 +347,12 @@ func (r rig) changed(t *testing.T) {
 		}
 	}
 	last := one[uint64](t, r.analyst, "SELECT max(sequence) FROM audit.interventions")
+	if err := registry.Forge(t.Context(), r.loader, last-3); err != nil {
+		t.Fatal(err)
+	}
+	broken("a row was dated back, and given the hash that goes with it", last-2)
 	r.exec(t, "ALTER TABLE audit.interventions DELETE WHERE sequence = ? SETTINGS mutations_sync = 2", last-1)
-	broken("a row was taken out", last)
+	broken("a row was taken out too", last-2)
 	r.exec(t, "ALTER TABLE audit.interventions UPDATE at = at - toIntervalDay(400) WHERE sequence = 2 SETTINGS mutations_sync = 2")
 	broken("a time was changed", 2)
 	now := day("2026-06-01")
