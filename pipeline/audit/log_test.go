@@ -168,7 +168,7 @@ func TestExport(t *testing.T) {
 	report, _ := verify(early.Bytes(), r.keys, read(handed))
 	report.named(t, "an end that was cut off", 10, TruncatedEnd)
 	// Cut anywhere, the file is no export any more, or says where its end is missing.
-	for at := range late.Len() {
+	for at := 0; at < late.Len(); at += 13 {
 		report, _, err := VerifyFile(t.Context(), bytes.NewReader(late.Bytes()[:at]), r.keys, nil)
 		if err == nil && report.OK() {
 			t.Fatalf("cut at byte %d of %d: %+v", at, late.Len(), report)
