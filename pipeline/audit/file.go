@@ -26,8 +26,10 @@ type header struct {
 	Keys       string    `json:"keys"` // public keys, PEM
 }
 
-// fileError says that a file is no export.
-func fileError(err error) error { return fmt.Errorf("the file is no export of an audit log: %w", err) }
+// ErrNoExport says that a file is no export.
+var ErrNoExport = errors.New("the file is no export of an audit log")
+
+func fileError(err error) error { return fmt.Errorf("%w: %w", ErrNoExport, err) }
 
 // source is where a log is read from, twice: what is signed, then the entries.
 type source interface {
