@@ -355,7 +355,8 @@ func logAccesses(t *testing.T, data string, n int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := audit.Open(t.Context(), nc, audit.Options{County: "330782", Hasher: hasher, Key: key, Old: audit.OldChain(conn), Log: slog.New(slog.DiscardHandler)})
+	const simulated = "339921" // division of the simulated county
+	log, err := audit.Open(t.Context(), nc, audit.Options{County: simulated, Hasher: hasher, Key: key, Old: audit.OldChain(conn), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
