@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/emmansun/gmsm/sm3"
@@ -41,7 +40,7 @@ func (a Algorithm) appendSum(to, canonical []byte) []byte {
 
 // algorithmOf tells by which function a hash was made.
 func algorithmOf[T string | []byte](hash T) Algorithm {
-	if strings.HasPrefix(string(hash), sm3Prefix) {
+	if len(hash) >= len(sm3Prefix) && string(hash[:len(sm3Prefix)]) == sm3Prefix {
 		return SM3
 	}
 	return SHA256
