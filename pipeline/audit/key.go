@@ -205,21 +205,38 @@ func (k Keys) Add(text []byte) error {
 	return nil
 }
 
-// OwnKeys are the public keys of a data directory; none is no error.
+// OwnKeys are the public keys of a data directory, or those of its private keys where a restore brought these alone; none is
+// no error.
 func OwnKeys(dir string) (Keys, error) {
 	keys := Keys{}
 	for _, s := range []Scheme{Ed25519, SM2} {
-		path := filepath.Join(dir, publicFile(s))
-		text, err := os.ReadFile(path)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err == nil {
+		text, err := ownKey(dir, s)
+		if err == nil && text != nil {
 			err = keys.Add(text)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, fmt.Errorf("the public key of the audit log in %s cannot be read: %w", dir, err)
 		}
 	}
 	return keys, nil
+}
+
+// ownKey is a data directory's public key of a scheme; nil when there is none.
+func ownKey(dir string, s Scheme) ([]byte, error) {
+	text, err := os.ReadFile(filepath.Join(dir, publicFile(s)))
+	if !errors.Is(err, fs.ErrNotExist) {
+		return text, err
+	}
+	private, err := os.ReadFile(filepath.Join(dir, keyFile(s)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	k, err := parseKey(private, s)
+	if err != nil {
+		return nil, err
+	}
+	return k.Public, nil
 }
