@@ -235,16 +235,3 @@ func lastOf(block []byte) (Place, error) {
 	}
 	return Place{sequence, string(last.hash)}, nil
 }
-
-// firstOf is the number of a block's first entry.
-func firstOf(block []byte) (uint64, error) {
-	if len(block) < 2 || block[0] != blockShape {
-		return 0, errNoEntry
-	}
-	r, _, err := takeRecord(block[1:])
-	if err != nil {
-		return 0, err
-	}
-	sequence, _, err := place(r.canonical)
-	return sequence, err
-}

@@ -102,6 +102,17 @@ func (l *Log) eachStatement(ctx context.Context, fn func(text []byte) error) err
 	return l.each(ctx, signedSubject(l.options.County), 1, last, func(_ uint64, data []byte) error { return fn(data) })
 }
 
+// newestCut is through which entry retention says that it has cut.
+func (l *Log) newestCut(ctx context.Context) (through uint64, err error) {
+	err = l.eachStatement(ctx, func(text []byte) error {
+		if s, err := parseStatement(text); err == nil && s.Kind == Cut {
+			through = max(through, s.Sequence)
+		}
+		return nil
+	})
+	return through, err
+}
+
 // eachBlock calls fn with the blocks of entries that are there now.
 func (l *Log) eachBlock(ctx context.Context, fn func(block []byte) error) error {
 	last, err := l.newest(ctx, entriesSubject(l.options.County))

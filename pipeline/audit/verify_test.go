@@ -247,3 +247,49 @@ func TestEveryChangeIsNamed(t *testing.T) {
 		}
 	})
 }
+
+// Numbers that skip one are found, though every entry follows the one before: an entry that never was cannot hide in between.
+func TestNumbersSkipNone(t *testing.T) {
+	k, keys := testKey(t, Ed25519)
+	m := chain(t, k, SHA256, Place{}, 6, 10)
+	m.lines = m.lines[:1] // before the first checkpoint
+	after := Place{3, string(m.list[2].hash)}
+	for i := 3; i < 6; i++ {
+		e, err := m.list[i].entry()
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Sequence, e.Previous = e.Sequence+1, after.Hash
+		m.list[i].canonical = e.canonical(nil)
+		m.list[i].hash = []byte(SHA256.sum(m.list[i].canonical))
+		after = Place{e.Sequence, string(m.list[i].hash)}
+	}
+	verified(t, m, keys).named(t, "a number that is skipped", 4, Deleted)
+}
+
+// A log without what is signed, or with what another county signed, or with more beside what is signed, is not proven.
+func TestWhatIsSigned(t *testing.T) {
+	k, keys := testKey(t, SM2)
+	whole := chain(t, k, SM3, Place{}, 6, 3)
+	m := whole.clone()
+	m.lines = nil
+	verified(t, m, keys).named(t, "nothing signed", 6, WrongSignature)
+	m = whole.clone()
+	m.lines[1] = bytes.Replace(m.lines[1], []byte(`{`), []byte(`{"note":"seen and approved",`), 1)
+	verified(t, m, keys).named(t, "more than was signed", 0, WrongSignature)
+	m = whole.clone()
+	other := Statement{Kind: Checkpoint, County: "330001", Sequence: 6, Hash: string(m.list[5].hash), Count: 6}
+	other, err := other.signed(k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.lines = append(m.lines, text)
+	verified(t, m, keys).named(t, "another county", 6, WrongSignature)
+	m = whole.clone()
+	m.sign(t, k, Statement{Kind: Checkpoint, Sequence: 6, Hash: string(m.list[5].hash), Count: 5})
+	verified(t, m, keys).named(t, "a wrong count", 6, WrongSignature)
+}
