@@ -222,6 +222,11 @@ func TestChangesOfTheStream(t *testing.T) {
 	}
 	r.must(r.p.CatchUp(t.Context()))
 	r.proven(10)
+	mutate("DELETE WHERE sequence > 6")
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	r.must(r.p.CatchUp(soon))
+	r.proven(10)
 
 	var whole []record
 	r.forgeEntries(func(list []record) []record { whole = list; return list })
@@ -254,7 +259,7 @@ func TestChangesOfTheStream(t *testing.T) {
 		}
 		return [][]byte{data}
 	})
-	if report := r.verify(); report.OK() || report.Findings[0].Sequence != 3 {
+	if report := r.verify(); report.OK() || report.Findings[0].Sequence != 3 || report.Findings[0].Kind != Edited {
 		t.Errorf("blocks without their ends: %+v", report)
 	}
 	if err := r.log.Record(t.Context(), testAccess("damaged")); err == nil {
@@ -308,17 +313,42 @@ func TestCut(t *testing.T) {
 	}
 	cut(4, false, 2)
 	r.proven(8)
+	// What is cut off while the log is read is not held against it.
+	meanwhile := Keys{}
+	var once sync.Once
+	for id, verify := range r.keys {
+		meanwhile[id] = func(message, signature []byte) bool {
+			once.Do(func() { cut(5, false, 2) })
+			return verify(message, signature)
+		}
+	}
+	if report, err := r.p.Verify(t.Context(), meanwhile, nil); err != nil || !report.OK() || report.First != 13 {
+		t.Errorf("%+v, %v", report, err)
+	}
 	// Somebody else takes the beginning away.
-	r.must(r.log.purge(t.Context(), 13))
-	r.verify().named(t, "no beginning", 11, TruncatedBeginning)
+	r.must(r.log.purge(t.Context(), 15))
+	r.verify().named(t, "no beginning", 13, TruncatedBeginning)
 	forger, _ := testKey(t, Ed25519)
 	real := r.log.options.Key
 	r.log.options.Key = forger
-	r.must(r.log.state(t.Context(), Statement{Kind: Cut, Sequence: 12, Hash: "x", Before: &at}, anySequence))
+	r.must(r.log.state(t.Context(), Statement{Kind: Cut, Sequence: 14, Hash: "x", Before: &at}, anySequence))
 	r.log.options.Key = real
 	if report := r.verify(); report.OK() || report.Findings[0].Kind != TruncatedBeginning || len(report.Findings) < 2 {
 		t.Errorf("a forged cut: %+v", report)
 	}
+}
+
+// Retention may have cut the chain before there was a stream, and nobody had signed that.
+func TestCutBeforeTheStream(t *testing.T) {
+	r := newRig(t)
+	rows := r.old(6)
+	r.must(r.p.table.cut(t.Context(), Place{2, rows[1].Hash}, time.Now(), time.Now()))
+	r.must(r.p.table.delete(t.Context(), 3))
+	r.record(r.log, "1")
+	r.must(r.p.CatchUp(t.Context()))
+	r.proven(6)
+	r.must(r.p.table.delete(t.Context(), 5))
+	r.verify().named(t, "no beginning", 3, TruncatedBeginning)
 }
 
 // A stream that lost its end, as by a failing power supply, gets it back from the table before it goes on; one that is gone
@@ -338,26 +368,37 @@ func TestMend(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 	r.proven(8)
+	// What does not fit is not put back.
 	r.record(r.log, "5")
 	r.must(r.p.CatchUp(t.Context()))
 	r.proven(10)
-	r.forgeEntries(func(list []record) []record { return list[:8] })
+	change := func(purpose string) {
+		r.sql("ALTER TABLE audit.accesses UPDATE purpose = '" + purpose + "' WHERE sequence = 10 SETTINGS mutations_sync = 2")
+	}
+	change("another")
+	r.forgeEntries(func(list []record) []record { return list[:9] })
+	if n, err := r.p.Mend(t.Context()); err == nil || n != 0 {
+		t.Errorf("a row that was changed was put back: %d", n)
+	}
+	change("identity review")
+	r.forgeEntries(func(list []record) []record { return list[:7] })
 	r.log = r.open(Options{}) // a start that did not mend
 	r.p.log = r.log
 	r.record(r.log, "another 5")
-	if err := r.p.CatchUp(t.Context()); err != nil { // nothing to bring
-		t.Error(err)
+	if n, err := r.p.Mend(t.Context()); !errors.Is(err, errForked) || n != 0 {
+		t.Errorf("an entry that follows another was put back: %d, %v", n, err)
 	}
-	if report := r.verify(); report.OK() || report.Findings[0].Kind != WrongProjection || report.Findings[0].Sequence != 9 {
+	if report := r.verify(); report.OK() || report.Findings[0].Kind != WrongProjection || report.Findings[0].Sequence != 8 {
 		t.Errorf("two ends: %+v", report)
 	}
-	r.sql("ALTER TABLE audit.accesses DELETE WHERE sequence > 8 SETTINGS mutations_sync = 2")
+	r.sql("ALTER TABLE audit.accesses DELETE WHERE sequence > 7 SETTINGS mutations_sync = 2")
 	r.must(r.p.CatchUp(t.Context()))
-	r.proven(10)
+	r.proven(9)
+	// And a stream that is gone.
 	r.forge(func(string, []byte) [][]byte { return nil })
 	r.record(r.log, "6")
 	r.must(r.p.CatchUp(t.Context()))
-	r.proven(12)
+	r.proven(11)
 }
 
 // Without the server there is no access, and soon; when it is back, the log goes on.
