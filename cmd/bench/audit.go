@@ -27,10 +27,10 @@ const (
 // auditFigures is what the audit log costs who waits for it, and how fast it is proven.
 type auditFigures struct {
 	entries  int
-	writing  map[string]*auditWriting // by how the server writes through
+	writing  map[string]*auditWriting      // by how the server writes through
 	proving  map[audit.Algorithm][]float64 // entries a second
 	cpu      map[audit.Algorithm][]float64 // entries for a second of the processor
-	megabyte map[audit.Algorithm]int64 // of the export
+	megabyte map[audit.Algorithm]int64     // of the export
 }
 
 // auditWriting is how accesses were written.
