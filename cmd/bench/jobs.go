@@ -227,20 +227,22 @@ func cpuWindows(o options) (percents []float64, err error) {
 	return percents, nil
 }
 
+// ownCPU is the processor time that this process has taken.
+func ownCPU() (time.Duration, error) {
+	var u syscall.Rusage
+	err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
+}
+
 // cpuDuring is how much of a core this process takes while d passes, in percent.
 func cpuDuring(d time.Duration) (float64, error) {
-	used := func() (time.Duration, error) {
-		var u syscall.Rusage
-		err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-		return time.Duration(u.Utime.Nano() + u.Stime.Nano()), err
-	}
-	before, err := used()
+	before, err := ownCPU()
 	if err != nil {
 		return 0, err
 	}
 	began := time.Now()
 	time.Sleep(d)
-	after, err := used()
+	after, err := ownCPU()
 	return 100 * (after - before).Seconds() / time.Since(began).Seconds(), err
 }
 

@@ -71,7 +71,7 @@ func choose(ctx context.Context) error {
 }
 
 // parts are what can be measured alone.
-var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs"}
+var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs", "audit"}
 
 // figures are what a part measured, and what the report says of it.
 type figures interface{ section(options) section }
@@ -79,6 +79,7 @@ type figures interface{ section(options) section }
 var measures = map[string]func(context.Context, options, string) (figures, error){
 	"load": measure(measureLoad), "stream": measure(measureStream), "batch": measure(measureBatch), "changes": measure(measureChanges),
 	"capture": measure(measureCapture), "freshness": measure(measureFreshness), "durability": measure(measureDurability), "jobs": measure(measureJobs),
+	"audit": measure(measureAudit),
 }
 
 func measure[F figures](m func(context.Context, options, string) (F, error)) func(context.Context, options, string) (figures, error) {

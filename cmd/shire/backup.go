@@ -15,13 +15,14 @@ import (
 
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/jobs/backup"
+	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/schemas/county"
 )
 
 // secretFiles are the data directory's files that hold secrets.
-var secretFiles = []string{embedded.SecretsFile, accounts.ReviewersFile, accounts.OperatorsFile}
+var secretFiles = append([]string{embedded.SecretsFile, accounts.ReviewersFile, accounts.OperatorsFile}, audit.KeyFiles...)
 
 func (a *app) backupCommand() *cobra.Command {
 	var settings backup.Settings

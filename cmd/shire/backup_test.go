@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,13 +19,17 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/goccy/go-yaml"
 	"github.com/jackc/pgx/v5"
+	"github.com/nats-io/nats.go"
 
 	"github.com/shirecounty/shire/connectors/conformance"
+	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/jobs/backup"
+	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/change"
+	"github.com/shirecounty/shire/schemas/clickhouse"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
@@ -319,30 +324,61 @@ func sameRows(t *testing.T, wantData, gotData string, through uint64) {
 	}
 }
 
-// logAccesses writes into the log of accesses.
+// logAccesses writes into the log of accesses, on engines that nothing else uses.
 func logAccesses(t *testing.T, data string, n int) {
 	t.Helper()
+	o := embedded.Options{Dir: data, Version: layoutVersion}
+	for _, u := range clickhouse.Access() {
+		if u.Name == clickhouse.Loader {
+			o.ClickHouse.Users = []embedded.User{{Name: u.Name, Password: "for-this-test", Settings: u.Settings, Grants: u.Grants}}
+		}
+	}
+	e, err := embedded.Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Stop(t.Context())
+	nc, err := nats.Connect(e.NATS().URL, e.NATS().InProcess()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	conn, err := warehouse.Open(warehouse.Address{Native: e.ClickHouse().Native, User: clickhouse.Loader, Password: "for-this-test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
 	hasher, err := pseudonym.New([]byte(sharedKey))
 	if err != nil {
 		t.Fatal(err)
 	}
-	asLoader(t, data, func(conn driver.Conn) {
-		log := warehouse.NewAccesses(conn, hasher)
-		for range n {
-			if err := log.Record(t.Context(), warehouse.Access{At: time.Now(), Caller: "test", Clerk: "clerk", Decision: "granted"}); err != nil {
-				t.Fatal(err)
-			}
+	key, err := audit.LoadOrCreateKey(data, audit.Ed25519)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const simulated = "339921" // division of the simulated county
+	log, err := audit.Open(t.Context(), nc, audit.Options{County: simulated, Hasher: hasher, Key: key, Old: audit.OldChain(conn), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		if err := log.Record(t.Context(), audit.Access{At: time.Now(), Caller: "test", Clerk: "clerk", Decision: "granted"}); err != nil {
+			t.Fatal(err)
 		}
-	})
+	}
+	if err := log.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
+// checkAccesses proves the log with the key of its data directory: a restored one has the key that signed before.
 func checkAccesses(t *testing.T, data string, n uint64) {
 	t.Helper()
-	asLoader(t, data, func(conn driver.Conn) {
-		if got, err := warehouse.VerifyAccesses(t.Context(), conn); err != nil || got != n {
-			t.Errorf("the log of accesses has %d rows, want %d: %v", got, n, err)
-		}
-	})
+	var report audit.Report
+	envelopeOf(t, shire(t, "audit", "verify", "--json", "--data", data).ok(t), &report)
+	if report.Entries != n || report.Signed != n || report.Behind != 0 {
+		t.Errorf("the log of accesses: %+v, want %d entries", report, n)
+	}
 }
 
 func sameSecrets(t *testing.T, want, got string) {

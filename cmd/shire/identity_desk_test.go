@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/identity/partition"
 	"github.com/shirecounty/shire/pipeline/identity/review"
 )
@@ -67,6 +68,20 @@ func TestIdentityDesk(t *testing.T) {
 	if len(rows) != 4 || rows[0][0] == "李梅" || rows[0][1] != "identity review" || rows[0][2] != shown.Left.Party.String() || rows[1][2] != shown.Right.Party.String() || rows[0][4] != "granted" {
 		t.Errorf("the access log has %v", rows)
 	}
+
+	// The log of them goes into a file, which is proven without any engine, and not when it ends too early.
+	file := filepath.Join(t.TempDir(), "audit.log")
+	shire(t, "audit", "export", file, "--data", data).ok(t)
+	var report audit.Report
+	envelopeOf(t, shire(t, "audit", "verify", "--from-file", file, "--json", "--data", data).ok(t), &report)
+	if report.Entries != 4 || report.Signed != 4 {
+		t.Errorf("the log's export: %+v", report)
+	}
+	if info, err := os.Stat(file); err != nil || os.Truncate(file, info.Size()-1) != nil {
+		t.Fatal(err)
+	}
+	shire(t, "audit", "verify", "--from-file", file, "--data", data).fails(t, exitFailed, "the audit log is not as it was written: entry 4 was changed")
+	shire(t, "audit", "verify", "--from-file", filepath.Join(data, "secrets.json"), "--data", data).fails(t, exitInput, "is no export of an audit log")
 
 	// An explanation names no values, unless it is asked to.
 	personal := func(r result) (found bool) {

@@ -45,7 +45,7 @@ func retentionKind(s *setup, j *county.Job) (work, error) {
 		return work{}, err
 	}
 	return work{worker: func(n *node, h *health) jobs.Worker {
-		r := &retention.Retention{Rules: rules, Bus: n.bus, Warehouse: n.warehouse, Identities: n.identities, Loaded: n.flow.Drain, Source: n.retained, Now: time.Now,
+		r := &retention.Retention{Rules: rules, Bus: n.bus, Warehouse: n.warehouse, Identities: n.identities, Loaded: n.flow.Drain, Accesses: n.accesses, Source: n.retained, Now: time.Now,
 			Dir:    filepath.Join(n.data, "retention"),
 			Backed: func(ctx context.Context) (time.Time, error) { return n.lastGood(ctx, backups) }}
 		return gated(h, r)

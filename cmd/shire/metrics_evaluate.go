@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -99,7 +99,7 @@ func writeReports(r *gains.Result, f evaluationFlags) error {
 	if f.html != "" {
 		page, err := report.HTML()
 		if err == nil {
-			err = writeWhole(f.html, page)
+			err = writeReport(f.html, page)
 		}
 		if err != nil {
 			return err
@@ -108,30 +108,21 @@ func writeReports(r *gains.Result, f evaluationFlags) error {
 	if f.md != "" {
 		text, charts, err := report.Markdown()
 		for name, chart := range charts {
-			err = cmp.Or(err, writeWhole(filepath.Join(filepath.Dir(f.md), name), chart))
+			err = cmp.Or(err, writeReport(filepath.Join(filepath.Dir(f.md), name), chart))
 		}
-		if err = cmp.Or(err, writeWhole(f.md, text)); err != nil {
+		if err = cmp.Or(err, writeReport(f.md, text)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeWhole(file, text string) error {
-	part, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
-		return inputf("the report cannot be written to %s: %v", file, err)
-	}
-	_, err = part.WriteString(text)
-	err = errors.Join(err, part.Chmod(0o644), part.Close())
-	if err == nil {
-		err = os.Rename(part.Name(), file)
-	}
-	if err != nil {
-		os.Remove(part.Name())
-		return fmt.Errorf("the report cannot be written to %s: %w", file, err)
-	}
-	return nil
+func writeReport(path, text string) error {
+	_, err := writeWhole("report", path, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+	return err
 }
 
 // showEvaluation prints the verdict and the figures that a report begins with.

@@ -272,7 +272,7 @@ type node struct {
 	identities *identity.Matching
 	counts     *identity.Counter
 	desk       *pipeline.Desk
-	accesses   *warehouse.Accesses
+	accesses   *auditLog
 	flow       *pipeline.Flow
 	sources    []*ingest.Source
 	log        *slog.Logger
@@ -314,7 +314,10 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	})
 	n.counts = identity.NewCounter(n.identities)
 	n.desk = pipeline.NewDesk(pipeline.DeskOptions{Bus: n.bus, Identities: pipeline.Always(n.identities), Loaded: n.flow.Drain})
-	n.accesses = warehouse.NewAccesses(n.warehouse.Conn(), hasher.Clone())
+	if n.accesses, err = a.openAudit(ctx, s, e, n.warehouse.Conn()); err != nil {
+		return nil, err
+	}
+	n.accesses.mend(ctx, a)
 	if err := n.openInboxes(ctx); err != nil {
 		return nil, err
 	}

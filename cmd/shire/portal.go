@@ -5,8 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/identity/review"
-	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	schema "github.com/shirecounty/shire/schemas/identity"
 )
@@ -18,11 +18,11 @@ type lateFigures struct{ portal.Figures }
 type lateDesk struct{ review.Desk }
 
 // lateAccesses is lateFigures for the access log, in the portal's words.
-type lateAccesses struct{ log *warehouse.Accesses }
+type lateAccesses struct{ log *auditLog }
 
 // Record writes an access down.
 func (l *lateAccesses) Record(ctx context.Context, a portal.Access) error {
-	return l.log.Record(ctx, warehouse.Access{At: a.At, Caller: a.Caller, Clerk: a.Clerk, Purpose: a.Purpose, Persons: a.Persons, Fields: a.Fields, Decision: a.Decision})
+	return l.log.Record(ctx, audit.Access{At: a.At, Caller: a.Caller, Clerk: a.Clerk, Purpose: a.Purpose, Persons: a.Persons, Fields: a.Fields, Decision: a.Decision})
 }
 
 // models are those in whose words the review speaks.

@@ -44,6 +44,7 @@ func TestReviewOfANode(t *testing.T) {
 			if got != "[[different 0 1]]" {
 				t.Errorf("mart.verdicts has %s", got)
 			}
+			up.waitUntil("the look is in the table", func() bool { return query(t, data, log)[0][0].(float64) > accesses }) // it follows the log
 			said := query(t, data, "SELECT count(), uniqExact(clerk), any(caller), any(clerk) LIKE '%李%' FROM audit.accesses")[0]
 			if n := said[0].(float64); n <= accesses || said[1] != float64(1) || said[2] != "portal/review" || said[3] != float64(0) {
 				t.Errorf("the access log has %v after %v before", said, accesses)

@@ -123,6 +123,8 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 		})
 	}
 	part(&flow, flowCtx, n.flow.Run)
+	part(&flow, flowCtx, n.accesses.Run) // until the portal has said its last, which the last checkpoint signs
+	part(&flow, flowCtx, n.accesses.projection.Run)
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)
 	l, err := openLedger(ctx, n.setup, n.engines)

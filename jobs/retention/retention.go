@@ -30,6 +30,13 @@ type Source struct {
 	Keeps func(first, last change.Position) bool
 }
 
+// Accesses is the log of accesses to personal data.
+type Accesses interface {
+	// Cut takes the entries before a time off the log and returns how many; with dry it only counts them. A log that is not
+	// whole is not cut.
+	Cut(ctx context.Context, before, now time.Time, dry bool) (uint64, error)
+}
+
 // Retention deletes by rule. A run that is repeated finds nothing more to do; one that is interrupted leaves nothing half
 // deleted that could mislead, and the next one goes on.
 type Retention struct {
@@ -37,6 +44,7 @@ type Retention struct {
 	Bus        *bus.Bus
 	Warehouse  *warehouse.Warehouse
 	Identities interface{ Compact() error } // state that holds values of records
+	Accesses   Accesses
 	Loaded     func(ctx context.Context, sequence uint64) error
 	Source     func(dataset string) Source
 	// Backed tells when the newest backup that ended well began; zero when there is none.
@@ -334,7 +342,7 @@ func (x *run) lines(of warehouse.Lines) func(context.Context, time.Time) error {
 
 // cutAccesses takes the oldest rows off the log of accesses.
 func (x *run) cutAccesses(ctx context.Context, cut time.Time) error {
-	n, err := x.Warehouse.CutAccesses(ctx, cut, x.now, x.Rules.DryRun)
+	n, err := x.Accesses.Cut(ctx, cut, x.now, x.Rules.DryRun)
 	if err != nil {
 		return err
 	}

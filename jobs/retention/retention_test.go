@@ -3,6 +3,7 @@ package retention
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,9 +12,11 @@ import (
 
 	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline"
+	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/change"
+	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
 func (r *rig) do(w *Retention) (jobs.Result, string, error) {
@@ -264,6 +267,53 @@ func TestLoadLinesKeepTheLast(t *testing.T) {
 	r.must(err)
 	if now != through || lag() != before {
 		t.Errorf("loaded through %d and %d, before %d and %d", now, lag(), through, before)
+	}
+}
+
+// cutter is the log of accesses with the key that signs it.
+type cutter struct {
+	*audit.Projection
+	keys audit.Keys
+}
+
+func (c cutter) Cut(ctx context.Context, before, now time.Time, dry bool) (uint64, error) {
+	return c.Projection.Cut(ctx, c.keys, before, now, dry)
+}
+
+// Accesses whose time has come are gone from the log and from its table, which says so; what is left can be proven.
+func TestOldAccessesGo(t *testing.T) {
+	r := newRig(t)
+	_, nc := newBus(t)
+	dir := t.TempDir()
+	key, err := audit.LoadOrCreateKey(dir, audit.SM2)
+	r.must(err)
+	keys, err := audit.OwnKeys(dir)
+	r.must(err)
+	hasher, err := pseudonym.New([]byte(strings.Repeat("k", 32)))
+	r.must(err)
+	conn := r.house.Conn()
+	log, err := audit.Open(t.Context(), nc, audit.Options{County: "330782", Hasher: hasher, Key: key, Old: audit.OldChain(conn), Log: slog.New(slog.DiscardHandler)})
+	r.must(err)
+	p := audit.NewProjection(log, conn, slog.New(slog.DiscardHandler))
+	for _, days := range []int{-300, -200, 0} {
+		r.must(log.Record(t.Context(), audit.Access{At: time.Now().AddDate(0, 0, days), Caller: "test", Clerk: r.name, Decision: "granted"}))
+	}
+	w := r.worker(Rules{AccessesDays: 250, DryRun: true}, 1)
+	w.Accesses = cutter{p, keys}
+	if result, out, err := r.do(w); err != nil || result.Counts["accesses"] != 1 {
+		t.Errorf("dry: %+v, %v\n%s", result, err, out)
+	}
+	w.Rules.DryRun = false
+	for _, want := range []uint64{1, 0} {
+		if result, out, err := r.do(w); err != nil || result.Counts["accesses"] != want {
+			t.Errorf("%+v, %v\n%s", result, err, out)
+		}
+	}
+	if report, err := p.Verify(t.Context(), keys, nil); err != nil || !report.OK() || report.First != 2 || report.Last != 3 {
+		t.Errorf("%+v, %v", report, err)
+	}
+	if n := r.count("SELECT sum(amount) FROM ops.erasures WHERE rule = 'accesses_days'"); n != 1 {
+		t.Errorf("%d erasures are written down, want 1", n)
 	}
 }
 

@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
-
 	"github.com/shirecounty/shire/schemas/canonical"
 )
 
@@ -139,57 +137,4 @@ func (w *Warehouse) RecordErasure(ctx context.Context, e Erasure) error {
 		oneCell("amount", e.Amount),
 		oneCell("before", e.Before.UTC()),
 	}})
-}
-
-// CutAccesses takes the rows before a time off the log of accesses and returns how many; with dry it only counts them. Before,
-// it proves the chain: what does not fit is evidence, and stays. The cut is written down first, with the hash of the last row
-// that goes, so that the rest of the chain can still be proven.
-func (w *Warehouse) CutAccesses(ctx context.Context, before, now time.Time, dry bool) (uint64, error) {
-	if _, err := VerifyAccesses(ctx, w.conn); err != nil {
-		return 0, fmt.Errorf("nothing is cut off the log of accesses: %w", err)
-	}
-	// The newest row always stays: the chain goes on from it.
-	var first, newest uint64
-	if err := w.conn.QueryRow(ctx, "SELECT minIf(sequence, at >= ?), max(sequence) FROM audit.accesses", before.UTC()).Scan(&first, &newest); err != nil {
-		return 0, fmt.Errorf("the log of accesses cannot be read: %w", err)
-	}
-	if first == 0 { // all are older
-		first = newest
-	}
-	var rows uint64
-	if err := w.conn.QueryRow(ctx, "SELECT count() FROM audit.accesses WHERE sequence < ?", first).Scan(&rows); err != nil {
-		return 0, fmt.Errorf("the log of accesses cannot be read: %w", err)
-	}
-	if rows == 0 || dry {
-		return rows, nil
-	}
-	var hash string
-	if err := w.conn.QueryRow(ctx, "SELECT previous_hash FROM audit.accesses WHERE sequence = ?", first).Scan(&hash); err != nil {
-		return 0, fmt.Errorf("the log of accesses cannot be read: %w", err)
-	}
-	err := w.insert(ctx, &block{table: "audit.cuts", token: fmt.Sprintf("cut/%d", first-1), place: place{row: []string{"through"}}, columns: []cells{
-		oneCell("through", first-1),
-		oneCell("hash", hash),
-		oneCell("before", before.UTC()),
-		oneCell("at", now.UTC()),
-	}})
-	if err != nil {
-		return 0, err
-	}
-	return w.deleteWhere(ctx, "audit.accesses", "sequence < ?", false, first)
-}
-
-// lastCut is where the log of accesses begins: behind what retention has taken off.
-func lastCut(ctx context.Context, conn driver.Conn) (link, error) {
-	var cuts []struct {
-		Through uint64 `ch:"through"`
-		Hash    string `ch:"hash"`
-	}
-	if err := conn.Select(ctx, &cuts, "SELECT through, hash FROM audit.cuts ORDER BY through DESC LIMIT 1"); err != nil {
-		return link{}, fmt.Errorf("the cuts of the log of accesses cannot be read: %w", err)
-	}
-	if len(cuts) == 0 {
-		return link{}, nil
-	}
-	return link{cuts[0].Through, cuts[0].Hash}, nil
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/clickhouse"
-	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
 // versioned is a record for each of the ids, with versions from the given one on, which arrived at that second.
@@ -112,23 +111,13 @@ func TestRowsThatATokenOutlivedComeBack(t *testing.T) {
 	}
 	begin()
 	tables := []string{"store.cases", "store.cases_versions", "restricted.person_records", "store.links", "store.load_log", "store.quarantine_log",
-		"store.run_log", "audit.accesses", "audit.cuts"}
+		"store.run_log"}
 	for _, table := range tables {
 		keepAll(t, w.Conn(), table)
 	}
 	cases, _ := canonical.Lookup("cases")
 	persons, _ := canonical.Lookup("person_records")
-	hasher, err := pseudonym.New([]byte(strings.Repeat("k", 32)))
-	if err != nil {
-		t.Fatal(err)
-	}
 	at := time.Date(2026, 11, 23, 3, 0, 0, 0, time.UTC)
-	access := func() {
-		t.Helper()
-		if err := warehouse.NewAccesses(w.Conn(), hasher.Clone()).Record(t.Context(), warehouse.Access{At: at, Caller: "portal", Persons: []pseudonym.ID{{15: 1}, {15: 2}}, Decision: "granted"}); err != nil {
-			t.Fatal(err)
-		}
-	}
 	load := func() {
 		t.Helper()
 		for i, step := range []func() error{
@@ -154,7 +143,6 @@ func TestRowsThatATokenOutlivedComeBack(t *testing.T) {
 		}
 	}
 	load()
-	access()
 	load()
 	if n := len(heard.failed); n > 0 {
 		t.Fatalf("%d warnings where nothing was lost, the first: %s", n, <-heard.failed)
@@ -203,9 +191,8 @@ func TestRowsThatATokenOutlivedComeBack(t *testing.T) {
 	}
 	want := []string{"12 of 12", "12 of 12", "3 of 3", "3 of 3", "1", "1", "1"}
 	lose(map[string][]int{"store.cases": {0, 2}, "store.cases_versions": {1, 2}, "restricted.person_records": {0}, "store.links": {0},
-		"store.load_log": {0}, "store.quarantine_log": {0}, "store.run_log": {0}, "audit.accesses": {0}})
+		"store.load_log": {0}, "store.quarantine_log": {0}, "store.run_log": {0}})
 	load()
-	access()
 	if got := counts(); !slices.Equal(got, want) {
 		t.Errorf("after the first loss there are %q, want %q", got, want)
 	}
@@ -218,15 +205,10 @@ func TestRowsThatATokenOutlivedComeBack(t *testing.T) {
 		options.ClickHouse.Users[i].Settings["send_profile_events"] = "0"
 	}
 	lose(map[string][]int{"store.cases": {-1, -2}, "store.cases_versions": {-1}, "restricted.person_records": {0}, "store.links": {0},
-		"store.load_log": {0}, "store.quarantine_log": {0}, "store.run_log": {0}, "audit.accesses": {0}})
+		"store.load_log": {0}, "store.quarantine_log": {0}, "store.run_log": {0}})
 	load()
-	access()
-	access()
 	if got := counts(); !slices.Equal(got, want) {
 		t.Errorf("after the second loss there are %q, want %q", got, want)
-	}
-	if rows, err := warehouse.VerifyAccesses(t.Context(), w.Conn()); err != nil || rows != 4 {
-		t.Errorf("the chain of accesses has %d rows, want 4: %v", rows, err)
 	}
 	for len(heard.failed) > 0 {
 		<-heard.failed

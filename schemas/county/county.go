@@ -25,6 +25,7 @@ type Config struct {
 	Flow          Flow                     `yaml:"flow,omitempty" json:"flow,omitempty"`
 	Portal        Portal                   `yaml:"portal,omitempty" json:"portal,omitempty"`
 	Pseudonyms    Pseudonyms               `yaml:"pseudonyms,omitempty" json:"pseudonyms,omitempty"`
+	Sharing       Sharing                  `yaml:"sharing,omitempty" json:"sharing,omitempty"`
 
 	File string `yaml:"-" json:"-"` // where it was read from; relative paths are relative to its folder
 

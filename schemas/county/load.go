@@ -44,6 +44,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	c.prove(fail, kinds)
 	c.proveSchedules(fail)
 	c.proveClocks(fail)
+	c.proveSharing(fail)
 	problems = append(problems, c.gatherJobs(env)...)
 	problems = append(problems, c.proveJobs()...)
 	c.markTimed()
