@@ -236,7 +236,7 @@ func TestRepeatedLoadsMendLosses(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for round := range 12 {
+	for round := range 8 {
 		dataset := fmt.Sprint("d", round)
 		var ids [4][]int
 		newest, all := map[string]uint64{}, map[string]bool{}
