@@ -397,6 +397,9 @@ func countyYAMLIn(t *testing.T, dir, county string, change func(settings map[str
 	settings["pseudonyms"] = map[string]any{"key": "file:" + key}
 	settings["portal"] = map[string]any{"listen": "127.0.0.1:0"}
 	settings["contracts"] = filepath.Join(county, "contracts")
+	if _, claims := settings["interventions"]; claims {
+		settings["interventions"] = filepath.Join(county, "interventions")
+	}
 	for _, s := range settings["sources"].([]any) {
 		with := s.(map[string]any)["with"].(map[string]any)
 		if folder, ok := with["directory"].(string); ok && !filepath.IsAbs(folder) && !strings.HasPrefix(folder, "$") {
