@@ -247,7 +247,7 @@ func TestHistoriesOnJetStream(t *testing.T) {
 	defer nc.Close()
 	counties := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		s := drawStory(rt, 6)
+		s := drawStory(rt, 5)
 		counties++
 		b := newBridge(t, nc, fmt.Sprintf("%06d", counties))
 		var problem error

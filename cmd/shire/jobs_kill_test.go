@@ -75,23 +75,6 @@ func TestKilledNodesRunEveryJobOnce(t *testing.T) {
 			}
 		}
 	}
-	serving()
-	served, waiting := 0, 0
-	for end := time.Now().Add(length); time.Now().Before(end) || served < 3 || waiting == 0; {
-		time.Sleep(time.Duration(500+random.IntN(2500)) * time.Millisecond)
-		at := serving()
-		if (served+waiting)%4 == 2 {
-			at = (at + 1 + random.IntN(2)) % 3
-			waiting++
-		} else {
-			served++
-		}
-		nodes[at].Kill()
-		nodes[at] = begin(at)
-		serving()
-	}
-	until := time.Now()
-
 	nc, err := nats.Connect(busAddress, nats.UserInfo("county", "nats-password"))
 	if err != nil {
 		t.Fatal(err)
@@ -109,17 +92,66 @@ func TestKilledNodesRunEveryJobOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	states := func() (list map[string]*jobs.State, err error) {
+		list = map[string]*jobs.State{}
+		for name := range set {
+			e, err := l.Get(t.Context(), "job."+name)
+			if err != nil {
+				return nil, err
+			}
+			list[name] = &jobs.State{}
+			if err := json.Unmarshal(e.Value, list[name]); err != nil {
+				return nil, fmt.Errorf("the entry of %s: %w", name, err)
+			}
+		}
+		return list, nil
+	}
+	// A run under which four processes have died is given up. Kills leave one in peace that has seen three.
+	spared := func() bool {
+		list, err := states()
+		for _, s := range list {
+			for _, r := range s.Active {
+				if r.Lost >= 3 {
+					return true
+				}
+			}
+		}
+		return err != nil
+	}
+	serving()
+	served, waiting := 0, 0
+	for end := time.Now().Add(length); time.Now().Before(end) || served < 3 || waiting == 0; {
+		time.Sleep(time.Duration(500+random.IntN(2500)) * time.Millisecond)
+		at := serving()
+		if spared() {
+			continue
+		}
+		if (served+waiting)%4 == 2 {
+			at = (at + 1 + random.IntN(2)) % 3
+			waiting++
+		} else {
+			served++
+		}
+		nodes[at].Kill()
+		nodes[at] = begin(at)
+		serving()
+	}
+	until := time.Now()
+
 	history := map[string]*jobs.Run{}
 	amiss := func() string {
+		list, err := states()
+		if err != nil {
+			return err.Error()
+		}
 		for name, j := range set {
-			var state jobs.State
-			if e, err := l.Get(t.Context(), "job."+name); err != nil || json.Unmarshal(e.Value, &state) != nil {
-				return fmt.Sprintf("the entry of %s: %v", name, err)
-			}
+			state := list[name]
 			for due, _ := j.DueTimes().Next(state.Since); due.At.Before(until); due, _ = j.DueTimes().Next(due.At) {
 				id := j.RunID(due.At)
 				r, err := l.Last(t.Context(), name, id)
-				if err != nil || r == nil || r.Outcome != jobs.OK {
+				// A node that had no time to renew its lease counts for its runs as one that was killed.
+				givenUp := gaveUp > 0 && r != nil && r.Outcome == jobs.Failed && r.Lost == 4
+				if err != nil || r == nil || r.Outcome != jobs.OK && !givenUp {
 					return fmt.Sprintf("%s: %+v, %v", id, r, err)
 				}
 				history[id] = r
@@ -137,20 +169,26 @@ func TestKilledNodesRunEveryJobOnce(t *testing.T) {
 			t.Fatalf("it did not end well: %s", found)
 		}
 	}
+	well := 0
+	for _, r := range history {
+		if r.Outcome == jobs.OK {
+			well++
+		}
+	}
 	again := startsOnce(t, starts, history, until, gaveUp > 0)
 	// The analyst sees the same: each run once, however often it was reported.
 	var rows [][]any
 	for deadline := time.Now().Add(patience); ; time.Sleep(500 * time.Millisecond) {
 		at := serving()
 		rows = query(t, filepath.Join(folders, fmt.Sprint("node", at)), fmt.Sprintf("SELECT count(), uniqExact(run_id), countIf(outcome = 'ok') FROM ops.runs WHERE due_at < fromUnixTimestamp64Milli(%d)", until.UnixMilli()))
-		if n := float64(len(history)); fmt.Sprint(rows) == fmt.Sprint([][]any{{n, n, n}}) {
+		if n := len(history); fmt.Sprint(rows) == fmt.Sprint([][]any{{n, n, well}}) {
 			break
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("ops.runs has %v, the history %d runs", rows, len(history))
 		}
 	}
-	t.Logf("%d runs, %d of them in more than one attempt; %d nodes killed that served, %d that waited", len(history), again, served, waiting)
+	t.Logf("%d runs, %d of them given up, %d in more than one attempt; %d nodes killed that served, %d that waited", len(history), len(history)-well, again, served, waiting)
 	if least := int(length.Minutes() * 180); len(history) < least {
 		t.Errorf("%d runs prove little; want %d", len(history), least)
 	}
@@ -201,7 +239,7 @@ func startsOnce(t *testing.T, file string, history map[string]*jobs.Run, until t
 		}
 	}
 	for id, r := range history {
-		if !seen[fmt.Sprintf("%s %d", id, r.Attempt)] {
+		if r.Outcome == jobs.OK && !seen[fmt.Sprintf("%s %d", id, r.Attempt)] {
 			t.Errorf("run %s ended well in attempt %d, which never started", id, r.Attempt)
 		}
 		if attempts[id] > 1 {
