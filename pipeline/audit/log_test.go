@@ -513,7 +513,7 @@ func (l *losing) PublishMsg(ctx context.Context, m *nats.Msg, o ...jetstream.Pub
 	}
 	l.done = true
 	if l.late {
-		l.kept = func() { _, _ = l.JetStream.PublishMsg(ctx, m, o...) } // refused where another block stands
+		l.kept = func() { _, _ = l.JetStream.PublishMsg(context.WithoutCancel(ctx), m, o...) } // refused where another block stands
 	}
 	if l.deliver {
 		if _, err := l.JetStream.PublishMsg(ctx, m, o...); err != nil {
