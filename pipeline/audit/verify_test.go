@@ -278,6 +278,9 @@ func TestWhatIsSigned(t *testing.T) {
 	m.lines[1] = bytes.Replace(m.lines[1], []byte(`{`), []byte(`{"note":"seen and approved",`), 1)
 	verified(t, m, keys).named(t, "more than was signed", 0, WrongSignature)
 	m = whole.clone()
+	m.lines[1] = bytes.Replace(m.lines[1], []byte(`2026-11-26T`), []byte(`2026-11-27T`), 1)
+	verified(t, m, keys).named(t, "another time", 3, WrongSignature)
+	m = whole.clone()
 	other := Statement{Kind: Checkpoint, County: "330001", Sequence: 6, Hash: string(m.list[5].hash), Count: 6}
 	other, err := other.signed(k)
 	if err != nil {
