@@ -17,7 +17,7 @@ type section struct {
 }
 
 // titles are all sections of the report, in its order.
-var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs}
+var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs, titleMetrics}
 
 const (
 	titleLoad       = "One file into the warehouse"
@@ -28,6 +28,7 @@ const (
 	titleFreshness  = "From commit to query"
 	titleDurability = "On the disk before it is acknowledged"
 	titleJobs       = "Ten thousand jobs"
+	titleMetrics    = "Figures of a large county"
 )
 
 const preamble = `# Benchmarks
