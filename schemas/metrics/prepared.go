@@ -130,9 +130,8 @@ func (d *Definition) curveSides() [][]string {
 	return sides
 }
 
-// mostUnits is how many units one statement that computes curves sorts (I10): it holds them in some ten arrays of 8 bytes, those of one group at a time,
-// beside the units themselves.
-const mostUnits = 40_000_000
+// mostUnits is how many units one statement that computes curves sorts, if it has to be for one month no more (I10): it holds them in some fifteen arrays of 8 bytes.
+const mostUnits = 8_000_000
 
 // CurveStatements compute the curves of a survival metric from its lives, of the periods that end from first to last. lives is how many there are.
 func (d *Definition) CurveStatements(p Prepared, first, last Month, lives uint64) []string {
@@ -183,6 +182,7 @@ func (d *Definition) preparedSurvival(p Prepared, keys, where, groups string, qu
 		units:    "arraySort(groupArrayArray(arrayWithConstant(n, 2 * halves + censored)))",
 		duration: func(x string) string { return "((" + x + " - bitAnd(" + x + ", 1)) / 4)" },
 		censored: func(x string) string { return "bitAnd(" + x + ", 1)" },
+		none:     "toInt64(1)",
 		from:     p.Table("lives", d.Name), where: where, more: ", sum(l.refused) AS refused", as: " AS l",
 	}, keys, groups, quantiles)
 }

@@ -22,6 +22,7 @@ func (d *Definition) survival(keys, where, groups string, quantiles []float64) s
 		units:    fmt.Sprintf("arraySort(groupArrayIf((toFloat64(assumeNotNull(%[1]s)), toUInt8(NOT (%[2]s))), (%[1]s) IS NOT NULL))", d.Duration, d.Event),
 		duration: func(x string) string { return x + ".1" },
 		censored: func(x string) string { return x + ".2" },
+		none:     "(toFloat64(0), toUInt8(1))",
 		from:     d.From, where: d.filter(where), having: d.refusal(),
 	}, keys, groups, quantiles)
 }
@@ -32,9 +33,11 @@ type lifetable struct {
 	units              string
 	duration, censored func(unit string) string
 	from, where        string
+	none               string // a censored unit: it is no end's equal
 	having, more, as   string // more are further aggregates
 }
 
+// No function over the units may name an array of them beside its arguments: the engine would copy the whole array for each unit.
 func survivalOf(of lifetable, keys, groups string, quantiles []float64) string {
 	var columns string
 	for i, q := range quantiles {
@@ -54,7 +57,7 @@ func survivalOf(of lifetable, keys, groups string, quantiles []float64) string {
     arrayMap((x, i) -> toFloat64(if(%[3]s = 1, 0, cases - i + 1)), units, arrayEnumerate(units)) AS at_risk,
     arrayCumSum(arrayMap(n -> if(n = 0, 0, log(1 - 1 / n)), at_risk)) AS curve,
     arrayCumSum(arrayMap(n -> if(n = 0, 0, 1 / (n * (n - 1))), at_risk)) AS greenwood,
-    arrayMap((x, i) -> %[3]s = 0 AND (i = length(units) OR units[i + 1] != x), units, arrayEnumerate(units)) AS last_ends,
+    arrayMap((x, next) -> %[3]s = 0 AND next != x, units, arrayPushBack(arrayPopFront(units), %[13]s)) AS last_ends,
     arrayMap((s, v) -> multiIf(s = 0, 0, isInfinite(s), s, s * exp(%[6]v * sqrt(v) / -s)), curve, greenwood) AS lower_curve,
     arrayMap((s, v) -> multiIf(s = 0, 0, isInfinite(s), 0, s * exp(-%[6]v * sqrt(v) / -s)), curve, greenwood) AS upper_curve%[7]s
 FROM
@@ -68,5 +71,5 @@ FROM
     FROM %[5]s
     WHERE %[8]s
     GROUP BY %[1]s%[9]s
-)`, groups, keys, of.censored("x"), of.units, of.from+of.as, confidence, columns, of.where, of.having, of.duration("x"), of.more, further)
+)`, groups, keys, of.censored("x"), of.units, of.from+of.as, confidence, columns, of.where, of.having, of.duration("x"), of.more, further, of.none)
 }
