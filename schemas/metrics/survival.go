@@ -57,7 +57,7 @@ func survivalOf(of lifetable, keys, groups string, quantiles []float64) string {
     arrayMap((x, i) -> toFloat64(if(%[3]s = 1, 0, cases - i + 1)), units, arrayEnumerate(units)) AS at_risk,
     arrayCumSum(arrayMap(n -> if(n = 0, 0, log(1 - 1 / n)), at_risk)) AS curve,
     arrayCumSum(arrayMap(n -> if(n = 0, 0, 1 / (n * (n - 1))), at_risk)) AS greenwood,
-    arrayMap((x, next) -> %[3]s = 0 AND next != x, units, arrayPushBack(arrayPopFront(units), %[13]s)) AS last_ends,
+    arrayMap((x, next) -> %[3]s = 0 AND next != x, units, arrayPopFront(arrayPushBack(units, %[13]s))) AS last_ends,
     arrayMap((s, v) -> multiIf(s = 0, 0, isInfinite(s), s, s * exp(%[6]v * sqrt(v) / -s)), curve, greenwood) AS lower_curve,
     arrayMap((s, v) -> multiIf(s = 0, 0, isInfinite(s), 0, s * exp(-%[6]v * sqrt(v) / -s)), curve, greenwood) AS upper_curve%[7]s
 FROM
