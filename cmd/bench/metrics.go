@@ -38,7 +38,7 @@ type metricsFigures struct {
 	cases, steps      uint64
 	made, prepared    float64 // seconds
 	pages, api, views []*asked
-	load, noise       []float64
+	kept              keptFigures
 }
 
 func measureMetrics(ctx context.Context, o options, dir string) (*metricsFigures, error) {
@@ -54,7 +54,7 @@ func measureMetrics(ctx context.Context, o options, dir string) (*metricsFigures
 	if err := f.measure(ctx, h); err != nil {
 		return nil, err
 	}
-	f.load, f.noise, err = measureKept(ctx, o, dir)
+	f.kept, err = measureKept(ctx, o, dir)
 	return f, err
 }
 
@@ -101,13 +101,7 @@ func (a *asked) measure(ctx context.Context, n int) error {
 		var rows uint64
 		var cpu int64
 		began := time.Now()
-		err := a.ask(ch.Context(ctx, ch.WithProgress(func(p *ch.Progress) { rows += p.Rows }), ch.WithProfileEvents(func(events []ch.ProfileEvent) {
-			for _, e := range events {
-				if e.Name == "UserTimeMicroseconds" || e.Name == "SystemTimeMicroseconds" {
-					cpu += e.Value
-				}
-			}
-		})))
+		err := a.ask(ch.Context(ctx, ch.WithProgress(func(p *ch.Progress) { rows += p.Rows }), counting(&cpu)))
 		if err != nil {
 			return err
 		}
@@ -122,6 +116,17 @@ func (a *asked) measure(ctx context.Context, n int) error {
 	slices.Sort(cpus)
 	a.cpu = percentile(cpus, .5)
 	return nil
+}
+
+// counting adds to cpu the processor time that the engine took, in microseconds.
+func counting(cpu *int64) ch.QueryOption {
+	return ch.WithProfileEvents(func(events []ch.ProfileEvent) {
+		for _, e := range events {
+			if e.Name == "UserTimeMicroseconds" || e.Name == "SystemTimeMicroseconds" {
+				*cpu += e.Value
+			}
+		}
+	})
 }
 
 // lastMonth is the last complete month of the county.
@@ -176,13 +181,16 @@ func (h *house) otherQuestions(figures *warehouse.Figures) (list []*asked) {
 	return append(list, h.question(figures, "citizen_time", "channel", 3, nil), h.question(figures, "repeat_rate", "material", 24, nil))
 }
 
+// keptFigures compares loading with the incremental views to loading without: as ratios of speed, by the clock and by the engine's processor time.
+type keptFigures struct{ Ratio, Noise, CPURatio, CPUNoise []float64 }
+
 // measureKept loads the same blocks of steps with the incremental views that keep every version, and into a second warehouse without them.
-func measureKept(ctx context.Context, o options, dir string) (ratios, noise []float64, err error) {
+func measureKept(ctx context.Context, o options, dir string) (f keptFigures, err error) {
 	var houses [2]*house
 	for i := range houses {
 		h, stop, err := startHouse(ctx, filepath.Join(dir, fmt.Sprint("kept", i)))
 		if err != nil {
-			return nil, nil, err
+			return f, err
 		}
 		defer stop()
 		houses[i] = h
@@ -193,37 +201,38 @@ func measureKept(ctx context.Context, o options, dir string) (ratios, noise []fl
 			strings.Replace(sql, "INSERT INTO store.case_steps", "INSERT INTO store.blocks", 1),
 		} {
 			if err := h.loader.Exec(ctx, statement); err != nil {
-				return nil, nil, err
+				return f, err
 			}
 		}
 	}
 	if err := houses[1].loader.Exec(ctx, "DROP TABLE store.case_steps_kept"); err != nil {
-		return nil, nil, err
+		return f, err
 	}
-	load := func(h *house, round int) (float64, error) {
-		began := time.Now()
+	load := func(h *house, round int) (seconds, processor float64, err error) {
+		began, cpu := time.Now(), int64(0)
 		for i := range loadBlocks {
 			token := fmt.Sprint("block ", round, " ", i)
-			ctx := ch.Context(ctx, ch.WithSettings(ch.Settings{"insert_deduplicate": 1, "insert_deduplication_token": token, "async_insert": 0, "optimize_on_insert": 0,
+			ctx := ch.Context(ctx, counting(&cpu), ch.WithSettings(ch.Settings{"insert_deduplicate": 1, "insert_deduplication_token": token, "async_insert": 0, "optimize_on_insert": 0,
 				"deduplicate_blocks_in_dependent_materialized_views": 1, "max_insert_block_size": 1 << 24}))
 			err := h.loader.Exec(ctx, fmt.Sprintf("INSERT INTO store.case_steps SELECT * REPLACE (version + %d AS version) FROM store.blocks WHERE version > %d AND version <= %d",
 				round*loadedBlock*loadBlocks, i*loadedBlock, (i+1)*loadedBlock))
 			if err != nil {
-				return 0, err
+				return 0, 0, err
 			}
 		}
-		return time.Since(began).Seconds(), nil
+		return time.Since(began).Seconds(), float64(cpu), nil
 	}
 	for round := range o.rounds + 1 {
-		var seconds [3]float64
+		var seconds, cpu [3]float64
 		for i, h := range []*house{houses[1], houses[0], houses[1]} {
-			if seconds[i], err = load(h, 3*round+i); err != nil {
-				return nil, nil, err
+			if seconds[i], cpu[i], err = load(h, 3*round+i); err != nil {
+				return f, err
 			}
 		}
 		if round > 0 {
-			ratios, noise = append(ratios, seconds[0]/seconds[1]), append(noise, seconds[0]/seconds[2])
+			f.Ratio, f.Noise = append(f.Ratio, seconds[0]/seconds[1]), append(f.Noise, seconds[0]/seconds[2])
+			f.CPURatio, f.CPUNoise = append(f.CPURatio, cpu[0]/cpu[1]), append(f.CPUNoise, cpu[0]/cpu[2])
 		}
 	}
-	return ratios, noise, nil
+	return f, nil
 }

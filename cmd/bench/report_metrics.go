@@ -55,8 +55,10 @@ Loading %d blocks of %s steps under their tokens with the view that keeps every 
 |---|---|---|
 | **with / without** | **%s** | at least %.1f: %s |
 | noise: without / without | %s | |
+| the same by the engine's processor time: without / with | %s | |
+| noise: without / without | %s | |
 `, thousands(int(f.steps)), thousands(int(f.cases)), f.made, f.prepared, figureAsks, machineLoad(), conditions(o, "metrics"+command, pairsAfterOne(o.rounds), engineVersions()[:1]...),
-		slow, len(f.pages), mostFigure, head, table(f.pages), head, table(f.api), head, table(f.views), loadBlocks, thousands(loadedBlock), spreadOf(f.load), leastLoad, verdict(spreadOf(f.load).median >= leastLoad), spreadOf(f.noise))}
+		slow, len(f.pages), mostFigure, head, table(f.pages), head, table(f.api), head, table(f.views), loadBlocks, thousands(loadedBlock), spreadOf(f.kept.Ratio), leastLoad, verdict(spreadOf(f.kept.Ratio).median >= leastLoad), spreadOf(f.kept.Noise), spreadOf(f.kept.CPURatio), spreadOf(f.kept.CPUNoise))}
 }
 
 // machineLoad is the load average of the last 1 and 15 minutes, where the system tells it.

@@ -163,7 +163,7 @@ func (b *build) all(ctx context.Context) error {
 		return err
 	}
 	for _, d := range b.Set.All() {
-		if err := b.metric(ctx, d, views); err != nil {
+		if err := b.metric(ctx, d); err != nil {
 			return fmt.Errorf("the metric %s: %w", d.Name, err)
 		}
 	}
@@ -219,7 +219,7 @@ func (b *build) copies(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (b *build) metric(ctx context.Context, d *metrics.Definition, views []string) error {
+func (b *build) metric(ctx context.Context, d *metrics.Definition) error {
 	if d.Kind == metrics.Derived {
 		return nil
 	}
@@ -230,7 +230,7 @@ func (b *build) metric(ctx context.Context, d *metrics.Definition, views []strin
 	if earliest := last.Add(-mostCurves); first.Before(earliest) {
 		first = earliest
 	}
-	if err := b.run(ctx, b.Instead(d.PrepareStatement(b.Prepared, b.Zone.String()), views...)); err != nil {
+	if err := b.run(ctx, b.Instead(d.PrepareStatement(b.Prepared, b.Zone.String()), strings.TrimPrefix(d.From, "mart."))); err != nil {
 		return err
 	}
 	if d.Kind == metrics.Survival {
