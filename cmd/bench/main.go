@@ -49,6 +49,7 @@ func choose(ctx context.Context) error {
 	only := flag.String("only", "", "measure only these, with commas: "+strings.Join(parts, ", ")+"; identity is batch and changes. The rest of the report stays")
 	flag.IntVar(&o.rows, "rows", 1_000_000, "person records in each file")
 	flag.IntVar(&o.changes, "changes", 500_000, "small changes through the flow")
+	flag.IntVar(&o.cases, "cases", usualCases, "cases of the large county, of ten steps each")
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs that are measured")
 	flag.IntVar(&o.seconds, "seconds", 60, "how long single changes are offered to the state of identities")
 	flag.StringVar(&o.shire, "shire", filepath.Join("bin", "shire"), "the binary")
@@ -71,7 +72,7 @@ func choose(ctx context.Context) error {
 }
 
 // parts are what can be measured alone.
-var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs", "audit"}
+var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs", "audit", "metrics"}
 
 // figures are what a part measured, and what the report says of it.
 type figures interface{ section(options) section }
@@ -79,7 +80,8 @@ type figures interface{ section(options) section }
 var measures = map[string]func(context.Context, options, string) (figures, error){
 	"load": measure(measureLoad), "stream": measure(measureStream), "batch": measure(measureBatch), "changes": measure(measureChanges),
 	"capture": measure(measureCapture), "freshness": measure(measureFreshness), "durability": measure(measureDurability), "jobs": measure(measureJobs),
-	"audit": measure(measureAudit),
+	"audit":   measure(measureAudit),
+	"metrics": measure(measureMetrics),
 }
 
 func measure[F figures](m func(context.Context, options, string) (F, error)) func(context.Context, options, string) (figures, error) {
@@ -89,6 +91,7 @@ func measure[F figures](m func(context.Context, options, string) (F, error)) fun
 type options struct {
 	only                           []string
 	rows, changes, rounds, seconds int
+	cases                          int
 	shire, python, report          string
 }
 

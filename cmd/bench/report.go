@@ -17,7 +17,7 @@ type section struct {
 }
 
 // titles are all sections of the report, in its order.
-var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs, titleAudit}
+var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs, titleAudit, titleMetrics}
 
 const (
 	titleLoad       = "One file into the warehouse"
@@ -29,6 +29,7 @@ const (
 	titleDurability = "On the disk before it is acknowledged"
 	titleJobs       = "Ten thousand jobs"
 	titleAudit      = "The log of accesses"
+	titleMetrics    = "Figures of a large county"
 )
 
 const preamble = `# Benchmarks

@@ -49,6 +49,9 @@ func serveControl(n *node, h *health) (stop func(), err error) {
 			began := time.Now()
 			l, err := n.loadSources(ctx, n.chosen(r.Sources), nil)
 			if err == nil {
+				err = n.prepare(ctx)
+			}
+			if err == nil {
 				l.Seconds = time.Since(began).Seconds()
 			}
 			return l, err

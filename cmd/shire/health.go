@@ -48,8 +48,8 @@ func (h *health) engineDied(ctx context.Context) error {
 	}
 }
 
-// Generation changes with every completed load.
-func (h *health) Generation() uint64 { return h.node.flow.Status().Through }
+// Generation changes with every completed load, and when figures were prepared.
+func (h *health) Generation() uint64 { return h.node.flow.Status().Through + h.node.prepared.Load() }
 
 // Ready is nil when everything works.
 func (h *health) Ready(ctx context.Context) error {

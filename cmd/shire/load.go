@@ -109,6 +109,9 @@ func (a *app) load(ctx context.Context, s *setup, names []string) error {
 	})
 	bar.done()
 	err = errors.Join(<-viewsWritten, err)
+	if err == nil {
+		err = n.prepare(ctx)
+	}
 	stopFlow()
 	flowErr := <-flowEnded
 	switch {

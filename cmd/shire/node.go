@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -276,6 +278,10 @@ type node struct {
 	flow       *pipeline.Flow
 	sources    []*ingest.Source
 	log        *slog.Logger
+
+	preparer  *warehouse.Preparer
+	preparing sync.Mutex    // held by who prepares
+	prepared  atomic.Uint64 // preparations by this process
 }
 
 // assemble opens the bus, migrates the warehouse and makes the flow and the sources.
@@ -420,14 +426,25 @@ func (n *node) openWarehouse(ctx context.Context, bus string) (err error) {
 // writeViews writes what the program knows from its files: calendar, departments, views. Afterwards the warehouse can
 // be asked. Loading does not wait for it.
 func (n *node) writeViews(ctx context.Context) error {
+	var err error
+	if n.preparer, err = n.newPreparer(); err != nil {
+		return err
+	}
 	return n.persist(ctx, func(ctx context.Context) error {
 		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments, maps.Values(n.contracts)); err != nil {
 			return err
 		}
-		return clickhouse.Views{
-			Zone: n.config.County.TimeZone, Definer: n.engines.loader.User, Clock: n.config.Clocks.Rules(), EndsFilled: n.contracts.EndsFilled(), Metrics: n.metrics,
-		}.Apply(ctx, n.warehouse.Conn())
+		if err := n.views().Apply(ctx, n.warehouse.Conn()); err != nil {
+			return err
+		}
+		return n.preparer.Forget(ctx)
 	})
+}
+
+func (n *node) views() clickhouse.Views {
+	return clickhouse.Views{
+		Zone: n.config.County.TimeZone, Definer: n.engines.loader.User, Clock: n.config.Clocks.Rules(), EndsFilled: n.contracts.EndsFilled(), Metrics: n.metrics,
+	}
 }
 
 func (n *node) close() {

@@ -143,6 +143,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 		}
 	}
 	part(&parts, ctx, scheduler.Run)
+	part(&parts, ctx, n.keepPrepared)
 	part(&flow, flowCtx, func(ctx context.Context) error { return recordRuns(ctx, n, l) }) // also the ends that the stop brings
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })
@@ -231,6 +232,9 @@ func (a *app) demo(cmd *cobra.Command, d demo) error {
 func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, began time.Time) error {
 	bar := a.progress("loading the county")
 	if _, err := n.loadSources(ctx, n.sources, bar); err != nil {
+		return err
+	}
+	if err := n.prepare(ctx); err != nil {
 		return err
 	}
 	bar.done()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
@@ -18,11 +19,13 @@ type Figures struct {
 	set  metrics.Set
 	zone *time.Location
 	note func(ctx context.Context, metric string, from, to metrics.Month, asOf time.Time)
+
+	definitions string // hash of set: what others have prepared is not read
 }
 
 // NewFigures reads over conn, which belongs to the analyst (clickhouse.Analyst), in the county's time zone.
 func NewFigures(conn driver.Conn, set metrics.Set, zone *time.Location) *Figures {
-	return &Figures{conn: conn, set: set, zone: zone}
+	return &Figures{conn: conn, set: set, zone: zone, definitions: set.Hash(zone.String())}
 }
 
 // Noting has note told of every figure before it is given: of which months, and up to when the data spoke, in the county's time zone.
@@ -33,7 +36,11 @@ func (f *Figures) Noting(note func(ctx context.Context, metric string, from, to 
 // Extent tells what the data covers. The last complete month is the one that the data reaches the last day of.
 func (f *Figures) Extent(ctx context.Context) (metrics.Extent, error) {
 	var first, asOf *time.Time
-	if err := f.conn.QueryRow(ctx, "SELECT (SELECT min(applied_at) FROM mart.cases), (SELECT at FROM mart.as_of)").Scan(&first, &asOf); err != nil {
+	if p, err := f.prepared(ctx); err != nil {
+		return metrics.Extent{}, err
+	} else if p != nil {
+		first, asOf = p.first, p.asOf
+	} else if err := f.conn.QueryRow(ctx, "SELECT (SELECT min(applied_at) FROM mart.cases), (SELECT at FROM mart.as_of)").Scan(&first, &asOf); err != nil {
 		return metrics.Extent{}, fmt.Errorf("ask the warehouse what it covers: %w", err)
 	}
 	if first == nil || asOf == nil {
@@ -100,6 +107,20 @@ func (f *Figures) period(ctx context.Context, d *metrics.Definition, q metrics.Q
 	if err != nil {
 		return metrics.Result{}, err
 	}
+	p, err := f.prepared(ctx)
+	if err != nil {
+		return metrics.Result{}, err
+	}
+	if p != nil {
+		quick, quickArgs, ok, err := d.PreparedQuery(q, f.zone, p.Prepared)
+		if err != nil {
+			return metrics.Result{}, err
+		}
+		if sql, args = quick, quickArgs; !ok {
+			p = nil
+			sql, args, _ = d.Query(q, f.zone)
+		}
+	}
 	result := metrics.Result{Metric: d.Name, Version: d.Version, Grade: d.Grade, By: q.By, Quantile: q.Quantile,
 		From: q.From.String(), To: q.To.String(), Rows: []metrics.Row{}}
 	if !q.Known.IsZero() {
@@ -108,7 +129,9 @@ func (f *Figures) period(ctx context.Context, d *metrics.Definition, q metrics.Q
 	if d.Kind == metrics.Survival && q.Quantile == 0 {
 		result.Quantile = 0.5
 	}
-	if result.AsOf, err = f.asOf(ctx, q); err != nil {
+	if p != nil {
+		result.AsOf, result.Prepared = p.asOf.In(f.zone).Format(time.RFC3339), p.began.In(f.zone).Format(time.RFC3339)
+	} else if result.AsOf, err = f.asOf(ctx, q); err != nil {
 		return metrics.Result{}, err
 	}
 	rows, err := f.conn.Query(ctx, sql, args...)
@@ -127,11 +150,11 @@ func (f *Figures) period(ctx context.Context, d *metrics.Definition, q metrics.Q
 		return metrics.Result{}, mend(d, err)
 	}
 	result.Rows = d.Suppress(q.By, complete(q, result.Rows))
-	return result, f.cover(ctx, d, q, &result)
+	return result, f.cover(ctx, d, q, p, &result)
 }
 
 // cover puts beside the figures how much of what departments report they are counted over.
-func (f *Figures) cover(ctx context.Context, d *metrics.Definition, q metrics.Query, result *metrics.Result) error {
+func (f *Figures) cover(ctx context.Context, d *metrics.Definition, q metrics.Query, p *preparation, result *metrics.Result) error {
 	if d.Coverage == "" {
 		return nil
 	}
@@ -142,6 +165,9 @@ func (f *Figures) cover(ctx context.Context, d *metrics.Definition, q metrics.Qu
 	sql, args := q.AsKnown(metrics.CoverageQuery(by),
 		clickhouse.Named("subject", d.Coverage), clickhouse.Named("department", q.Filters["department"]),
 		clickhouse.Named("from", q.From.String()+"-01"), clickhouse.Named("until", q.To.Add(1).String()+"-01"))
+	if p != nil {
+		sql = p.Instead(sql, "coverage")
+	}
 	rows, err := f.conn.Query(ctx, sql, args...)
 	if err != nil {
 		return fmt.Errorf("ask the warehouse for the coverage: %w", err)
@@ -214,8 +240,28 @@ func mend(d *metrics.Definition, err error) error {
 // Labels names the departments and the service items that occur in the data. A department that county.yaml does not name is
 // shown by its code; items have one name, in the language of their department.
 func (f *Figures) Labels(ctx context.Context) (departments, items []metrics.Label, err error) {
-	departments, err = f.labels(ctx, `
-		SELECT code, any(name_zh), any(name_en) FROM
+	queries := maps.Clone(labelQueries)
+	if p, err := f.prepared(ctx); err != nil {
+		return nil, nil, err
+	} else if p != nil {
+		for name := range queries {
+			queries[name] = "SELECT * FROM " + p.Table("labels", name) + " ORDER BY 1"
+		}
+	}
+	departments, err = f.labels(ctx, queries["departments"])
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask the warehouse for the departments: %w", err)
+	}
+	items, err = f.labels(ctx, queries["items"])
+	if err != nil {
+		return nil, nil, fmt.Errorf("ask the warehouse for the service items: %w", err)
+	}
+	return departments, items, nil
+}
+
+var labelQueries = map[string]string{
+	"departments": `
+		SELECT code, any(name_zh) AS zh, any(name_en) AS en FROM
 		(
 			SELECT code, name_zh, name_en FROM mart.departments
 			UNION ALL
@@ -223,17 +269,10 @@ func (f *Figures) Labels(ctx context.Context) (departments, items []metrics.Labe
 				(SELECT department FROM mart.cases UNION ALL SELECT department FROM mart.incidents)
 			WHERE department != '' AND department NOT IN (SELECT code FROM mart.departments)
 		)
-		GROUP BY code ORDER BY code`)
-	if err != nil {
-		return nil, nil, fmt.Errorf("ask the warehouse for the departments: %w", err)
-	}
-	items, err = f.labels(ctx, `
-		SELECT item_code, argMax(if(item_name = '', item_code, item_name), (item_name != '', applied_at, record)) AS name, name
-		FROM mart.cases WHERE item_code != '' GROUP BY item_code ORDER BY item_code`)
-	if err != nil {
-		return nil, nil, fmt.Errorf("ask the warehouse for the service items: %w", err)
-	}
-	return departments, items, nil
+		GROUP BY code ORDER BY code`,
+	"items": `
+		SELECT item_code, argMax(if(item_name = '', item_code, item_name), (item_name != '', applied_at, record)) AS zh, zh AS en
+		FROM mart.cases WHERE item_code != '' GROUP BY item_code ORDER BY item_code`,
 }
 
 func (f *Figures) labels(ctx context.Context, query string) ([]metrics.Label, error) {

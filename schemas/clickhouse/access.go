@@ -27,7 +27,7 @@ type User struct {
 }
 
 // databases are all that the program owns, in the order in which they are made.
-var databases = []string{"store", "restricted", "mart", "known", "metrics", "ops", "audit"}
+var databases = []string{"store", "restricted", "mart", "known", "metrics", "prepared", "ops", "audit"}
 
 // Access is who may read and write what: the one definition from which the embedded engine's users and [AccessSQL]
 // are made.
@@ -54,7 +54,7 @@ func Access() []User {
 				"log_queries":        "0", // I7: what people look for is in the text of their queries
 			},
 			// I7: neither restricted nor store. The views run with the loader's rights and show what may be seen.
-			Grants: []string{"SELECT ON mart.*", "SELECT ON known.*", "SELECT ON metrics.*", "SELECT ON ops.*", "SELECT ON audit.*", "SELECT ON " + Own + ".*"},
+			Grants: []string{"SELECT ON mart.*", "SELECT ON known.*", "SELECT ON metrics.*", "SELECT ON prepared.*", "SELECT ON ops.*", "SELECT ON audit.*", "SELECT ON " + Own + ".*"},
 		},
 		{
 			Name: Sharing,

@@ -13,9 +13,9 @@ import (
 var (
 	validName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	validView = regexp.MustCompile(`^mart\.[a-z][a-z0-9_]*$`)
-	// The columns of every view: a dimension cannot have their names.
+	// The columns of every view, and of what is prepared: a dimension cannot have their names.
 	reserved = []string{"month", "by", "key", "numerator", "denominator", "units", "open", "value", "cases", "closed", "median", "median_lower",
-		"median_upper", "p90", "p90_lower", "p90_upper", "closed_only_median"}
+		"median_upper", "p90", "p90_lower", "p90_upper", "closed_only_median", "still_open", "refused", "halves", "censored", "n", "finer"}
 )
 
 var kinds = []string{Simple, Ratio, Derived, Survival}

@@ -18,7 +18,10 @@ type Restated struct {
 	Records int64  `json:"records"`
 }
 
-var martRead = regexp.MustCompile(`\bFROM mart\.(\w+)`)
+var (
+	martRead  = regexp.MustCompile(`\bFROM mart\.(\w+)`)
+	martReads = regexp.MustCompile(`\b(FROM|JOIN) mart\.(\w+)`)
+)
 
 // AsKnown turns a statement over mart into one over what was known at q.Known, if it is given (I9).
 func (q Query) AsKnown(sql string, args ...any) (string, []any) {

@@ -34,6 +34,7 @@ type Result struct {
 	Quantile float64   `json:"quantile,omitempty"` // of a survival metric: which one Value is
 	AsOf     string    `json:"as_of"`              // RFC 3339; open cases are censored here
 	Known    string    `json:"known,omitempty"`    // RFC 3339; the figure as it was known then; absent: as it is known now
+	Prepared string    `json:"prepared,omitempty"` // RFC 3339; in a large county, when the figures were prepared: loads since then are not in them; absent: the figure of this moment
 	Coverage *Coverage `json:"coverage,omitempty"` // of what was asked for as a whole; absent for a metric that names no subject
 	Compared *Period   `json:"compared,omitempty"` // the earlier period of Row.Before
 	Rows     []Row     `json:"rows"`

@@ -8,6 +8,15 @@ import (
 // sums selects keys, numerator, denominator, units, still_open (Float64), one row for each group of a simple metric or a ratio. The
 // denominator of a simple metric is 1.
 func (d *Definition) sums(keys, where, groups string) string {
+	return d.sumsWith("", keys, where, groups) + d.refusal()
+}
+
+// sumsAndRefused has instead of the refusal a column refused: how many rows would bring it about.
+func (d *Definition) sumsAndRefused(keys, where, groups string) string {
+	return d.sumsWith(", "+d.refused()+" AS refused", keys, where, groups)
+}
+
+func (d *Definition) sumsWith(more, keys, where, groups string) string {
 	denominator, units, open := d.Denominator, d.Units, d.Open
 	if d.Kind == Simple {
 		denominator = "1"
@@ -18,8 +27,8 @@ func (d *Definition) sums(keys, where, groups string) string {
 	if open == "" {
 		open = "0"
 	}
-	return fmt.Sprintf("SELECT %s, toFloat64(ifNull(%s, 0)) AS numerator, toFloat64(ifNull(%s, 0)) AS denominator, toFloat64(ifNull(%s, 0)) AS units, toFloat64(ifNull(%s, 0)) AS still_open\nFROM %s\nWHERE %s\nGROUP BY %s%s",
-		keys, d.Numerator, denominator, units, open, d.From, d.filter(where), groups, d.refusal())
+	return fmt.Sprintf("SELECT %s, toFloat64(ifNull(%s, 0)) AS numerator, toFloat64(ifNull(%s, 0)) AS denominator, toFloat64(ifNull(%s, 0)) AS units, toFloat64(ifNull(%s, 0)) AS still_open%s\nFROM %s\nWHERE %s\nGROUP BY %s",
+		keys, d.Numerator, denominator, units, open, more, d.From, d.filter(where), groups)
 }
 
 // value is the figure over the columns of sums.

@@ -1,0 +1,237 @@
+package clickhouse_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	conn "github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"pgregory.net/rapid"
+
+	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/schemas/clickhouse"
+	"github.com/shirecounty/shire/schemas/metrics"
+)
+
+// history is what reached a county in some order: corrections, deletions, late data and people who turned out to be one included.
+type history map[string][]row
+
+func drawHistory(t *rapid.T) history {
+	h := history{}
+	start := local("2025-01-01 00:00")
+	hour := func(label string, upTo int) time.Time {
+		return start.Add(time.Duration(rapid.IntRange(0, upTo).Draw(t, label)) * time.Hour)
+	}
+	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	person := func() string { return pick("person", "anna", "bert", "carl", "dora", "emil") }
+	version := uint64(0)
+	// add loads a record, and perhaps once more with other fields, in either order, or takes it back.
+	add := func(table, record string, fields func() row) {
+		for again := rapid.SampledFrom([]int{1, 1, 1, 2}).Draw(t, "versions"); again > 0; again-- {
+			version++
+			r := fields()
+			r["record"], r["version"] = record, version+uint64(rapid.IntRange(0, 3).Draw(t, "late"))*1000
+			if rapid.IntRange(0, 12).Draw(t, "deleted") == 0 {
+				r["deleted"] = uint8(1)
+			}
+			h[table] = append(h[table], r)
+		}
+	}
+	department := func() string { return pick("department", "hall", "housing", "police") }
+	for i := range rapid.IntRange(60, 90).Draw(t, "cases") {
+		number := fmt.Sprint("case ", i)
+		add("store.cases", number, func() row {
+			applied := hour("applied", 4300)
+			r := row{"case_number": number, "department": department(), "item_code": pick("item", "birth", "shop", "roof"), "kind": pick("kind", "on_spot", "promised"), "channel": pick("channel", "window", "online"),
+				"applied_at": applied, "person_id": id(person()), "person_record": id("applicant of " + number), "statutory_days": int64(rapid.IntRange(0, 20).Draw(t, "statutory")), "promised_days": int64(5)}
+			if rapid.IntRange(0, 9).Draw(t, "accepted") > 0 {
+				accepted := applied.Add(time.Duration(rapid.IntRange(0, 48).Draw(t, "wait")) * time.Hour)
+				r["accepted_at"] = accepted
+				if rapid.IntRange(0, 9).Draw(t, "closed") > 1 {
+					closed := accepted.Add(time.Duration(rapid.IntRange(-5, 600).Draw(t, "lasts")) * time.Hour)
+					r["closed_at"], r["visits"] = closed, int64(rapid.IntRange(0, 3).Draw(t, "visits"))
+					if rapid.Bool().Draw(t, "delivered") {
+						r["delivered_at"] = closed.Add(time.Hour)
+					}
+				}
+			}
+			return r
+		})
+		if rapid.IntRange(0, 2).Draw(t, "stopped") == 0 {
+			add("store.case_steps", "step of "+number, func() row {
+				began := hour("began", 4400)
+				r := row{"case_number": number, "kind": pick("step", "supplement", "special", ""), "activity": "a", "started_at": began}
+				if rapid.Bool().Draw(t, "ended") {
+					r["ended_at"] = began.Add(30 * time.Hour)
+				}
+				return r
+			})
+		}
+		add("store.submissions", "paper of "+number, func() row {
+			return row{"case_number": number, "department": department(), "material_code": pick("material", "register", "deed"), "document": pick("document", "", "1", "2", "3"), "submitted_at": hour("submitted", 4300),
+				"method": pick("method", "paper", "shared")}
+		})
+		add("store.ratings", "rating of "+number, func() row {
+			return row{"case_number": number, "rated_at": hour("rated", 4300), "score": int64(rapid.IntRange(1, 5).Draw(t, "score"))}
+		})
+		add("store.incidents", "incident "+number, func() row {
+			r := row{"incident_number": number, "department": department(), "category": pick("category", "noise", "road"), "reported_at": hour("reported", 4300), "reopened": int64(rapid.IntRange(0, 1).Draw(t, "reopened"))}
+			if rapid.Bool().Draw(t, "closed") {
+				r["closed_at"] = hour("closed", 4400)
+			}
+			return r
+		})
+		if i%6 == 0 {
+			h["store.links"] = append(h["store.links"], row{"record": "applicant of " + number, "party": "person", "kind": "merge", "party_id": id("anna"), "version": uint64(100_000 + i)})
+			add("store.holdings", "holding "+number, func() row {
+				return row{"dataset": pick("catalogue", "free", "granted", "closed"), "person_id": id(person()), "material_code": pick("held", "register", "deed"), "issued_at": hour("issued", 4300)}
+			})
+			add("store.department_reports", "report "+number, func() row {
+				return row{"department": department(), "subject": pick("subject", "cases", "incidents"), "month": date("2025-0" + pick("month", "1", "2", "3", "4") + "-01"), "reported": int64(rapid.IntRange(0, 9).Draw(t, "reported"))}
+			})
+		}
+	}
+	// Nobody knows which days were worked in 2023.
+	h["store.cases"] = append(h["store.cases"], row{"record": "old", "case_number": "old", "department": "hall", "applied_at": local("2023-12-20 09:00"), "accepted_at": local("2023-12-20 09:00"), "closed_at": local("2024-01-09 09:00"), "statutory_days": int64(20), "promised_days": int64(5)})
+	return h
+}
+
+// load inserts a history, the rows of each table in one block for each set of columns.
+func (h history) load(t *testing.T, c conn.Conn) {
+	t.Helper()
+	for table, rows := range h {
+		blocks := map[string][]row{}
+		for _, r := range rows {
+			full := row{"deleted": uint8(0), "dataset": "d"}
+			if table == "store.links" {
+				full = row{}
+			}
+			for k, v := range r {
+				full[k] = v
+			}
+			full["record_id"] = id(fmt.Sprint(full["record"]))
+			delete(full, "record")
+			names := fmt.Sprint(keysOf(full))
+			blocks[names] = append(blocks[names], full)
+		}
+		for _, block := range blocks {
+			names := keysOf(block[0])
+			columns := ""
+			for i, name := range names {
+				if i > 0 {
+					columns += ", "
+				}
+				columns += name
+			}
+			batch, err := c.PrepareBatch(t.Context(), "INSERT INTO "+table+" ("+columns+")")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range block {
+				var values []any
+				for _, name := range names {
+					values = append(values, r[name])
+				}
+				if err := batch.Append(values...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := batch.Send(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func keysOf(r row) (names []string) {
+	for name := range r {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func drawQuestion(t *rapid.T, set metrics.Set) metrics.Query {
+	d := rapid.SampledFrom(set.All()).Draw(t, "metric")
+	from := metrics.Month{Year: 2024, Month: 12}.Add(rapid.IntRange(-1, 8).Draw(t, "from"))
+	if rapid.IntRange(0, 9).Draw(t, "refused") == 0 {
+		from = metrics.Month{Year: 2023, Month: 12}
+	}
+	q := metrics.Query{Metric: d.Name, From: from, To: from.Add(rapid.SampledFrom([]int{0, 1, 2, 5, 11, 16}).Draw(t, "months")), Filters: map[string]string{},
+		By: rapid.SampledFrom(append([]string{"", "month"}, d.DimensionNames()...)).Draw(t, "by"), Compare: rapid.SampledFrom([]string{"", "", "", metrics.CompareYear}).Draw(t, "compare")}
+	if d.Kind == metrics.Survival && rapid.IntRange(0, 3).Draw(t, "quantile") == 0 {
+		q.Quantile = 0.75
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "filters") {
+		name := rapid.SampledFrom(d.DimensionNames()).Draw(t, "filter")
+		q.Filters[name] = rapid.SampledFrom([]string{"hall", "housing", "birth", "shop", "window", "on_spot", "register", "noise", "nowhere"}).Draw(t, "value")
+	}
+	return q
+}
+
+// What is prepared says what the views say, whatever reached the county and whatever is asked.
+func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
+	c, a := ready(t), as(t, clickhouse.Analyst)
+	where, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := metrics.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer exec(t, c, "TRUNCATE TABLE prepared.state") // the other tests ask the views
+	figures := warehouse.NewFigures(a, set, where)
+	preparer := &warehouse.Preparer{Conn: c, Set: set, Zone: where, Views: "these", Large: 1}
+	for example := range 1 {
+		rapid.Custom(drawHistory).Example(example+1).load(t, c)
+		questions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) metrics.Query { return drawQuestion(t, set) }), 24, 24).Example(example + 1)
+		for _, d := range set.All() { // a breakdown of every metric, and a cohort for which some are refused
+			questions = append(questions, metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 3}, By: "department"},
+				metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2023, Month: 12}, To: metrics.Month{Year: 2024, Month: 2}})
+		}
+		answer := func() (answers []string, prepared int) {
+			for _, q := range questions {
+				r, err := figures.Metric(t.Context(), q)
+				if r.Prepared != "" {
+					prepared++
+				}
+				r.Prepared = ""
+				text, marshalled := json.Marshal(r)
+				if marshalled != nil {
+					t.Fatal(marshalled)
+				}
+				answers = append(answers, fmt.Sprint(string(text), " ", err))
+			}
+			labels, items, err := figures.Labels(t.Context())
+			extent, failed := figures.Extent(t.Context())
+			return append(answers, fmt.Sprint(labels, items, err), fmt.Sprint(extent, failed)), prepared
+		}
+		exec(t, c, "TRUNCATE TABLE prepared.state")
+		want, prepared := answer()
+		if prepared != 0 {
+			t.Fatalf("%d answers come from what nobody prepared", prepared)
+		}
+		if done, err := preparer.Prepare(t.Context()); err != nil || !done {
+			t.Fatal(done, err)
+		}
+		got, prepared := answer()
+		for i := range got {
+			if got[i] != want[i] {
+				q := "labels and extent"
+				if i < len(questions) {
+					q = fmt.Sprintf("%+v", questions[i])
+				}
+				t.Errorf("example %d: %s\ngot\n  %s\nwant\n  %s", example, q, got[i], want[i])
+			}
+		}
+		if prepared < len(questions)/2 {
+			t.Errorf("only %d of %d answers were prepared", prepared, len(questions))
+		}
+		if done, err := preparer.Prepare(t.Context()); err != nil || done {
+			t.Errorf("nothing has changed: %v, %v", done, err)
+		}
+	}
+}
