@@ -56,15 +56,25 @@ func (l *auditLog) Cut(ctx context.Context, before, now time.Time, dry bool) (ui
 	return l.projection.Cut(ctx, keys, before, now, dry)
 }
 
-// mend gives the log back what a failing power supply took of it.
-func (l *auditLog) mend(ctx context.Context, a *app) {
-	n, err := l.projection.Mend(ctx)
+// mendAudit gives the log back what a failing power supply took of it, before anything is written that would take the place of what is
+// lost: a warehouse that is away is waited for.
+func (n *node) mendAudit(ctx context.Context) error {
+	var back uint64
+	err := n.persist(ctx, func(ctx context.Context) error {
+		more, err := n.accesses.projection.Mend(ctx)
+		back += more
+		return err
+	})
+	if back > 0 {
+		n.log.Warn("the audit log had lost its end (a power failure without sync: always?); the warehouse had it, and it is back", "entries", back)
+	}
+	if err != nil && (errors.Is(err, errUnreachable) || ctx.Err() != nil) {
+		return err
+	}
 	if err != nil {
-		a.log.Error("the audit log does not fit its copy in the warehouse", "error", err)
+		n.log.Error("the audit log does not fit its copy in the warehouse", "error", err)
 	}
-	if n > 0 {
-		a.log.Warn("the audit log had lost its end (a power failure without sync: always?); the warehouse had it, and it is back", "entries", n)
-	}
+	return nil
 }
 
 // withAudit runs fn with the log of the data directory's county.

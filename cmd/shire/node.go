@@ -323,7 +323,9 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if n.accesses, err = a.openAudit(ctx, s, e, n.warehouse.Conn()); err != nil {
 		return nil, err
 	}
-	n.accesses.mend(ctx, a)
+	if err := n.mendAudit(ctx); err != nil {
+		return nil, err
+	}
 	if err := n.openInboxes(ctx); err != nil {
 		return nil, err
 	}
