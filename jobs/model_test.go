@@ -38,6 +38,7 @@ type model struct {
 	cursor, high time.Time
 	paused       bool
 	runs         map[string]expected
+	again        map[string][]expected // what a run is if an overlap skipped it before the clock was set back
 	set          *jobs.Job
 }
 
@@ -120,7 +121,11 @@ func (m *model) observe(now time.Time) {
 func (m *model) note(due time.Time, e expected) {
 	id := m.set.RunID(due)
 	if old, there := m.runs[id]; there && (old.outcome != jobs.Skipped || e.outcome == jobs.Skipped) {
-		return // it has run, before the clock was set back
+		// It has run, before the clock was set back; unless another run went on then, of which the model knows nothing.
+		if m.job.Overlap == county.OverlapSkip && e.outcome != jobs.Skipped {
+			m.again[id] = append(m.again[id], e)
+		}
+		return
 	}
 	m.runs[id] = e
 }
@@ -213,11 +218,11 @@ func history(t *testing.T, story story, l jobs.Ledger, lease time.Duration) erro
 	var models []*model
 	for i := range w.county {
 		j := &w.county[i]
-		models = append(models, &model{job: j, times: jobs.NewTimes(j, national(t)), runs: map[string]expected{}, set: set[j.Name]})
+		models = append(models, &model{job: j, times: jobs.NewTimes(j, national(t)), runs: map[string]expected{}, again: map[string][]expected{}, set: set[j.Name]})
 	}
 	observe := func() {
-		if len(w.alive()) > 0 {
-			for _, m := range models {
+		for _, m := range models {
+			if w.looked(m) {
 				m.observe(w.clock.Now())
 			}
 		}
@@ -240,10 +245,8 @@ func history(t *testing.T, story story, l jobs.Ledger, lease time.Duration) erro
 			up := len(w.alive()) > 0
 			time.Sleep(time.Until(next))
 			synctest.Wait()
-			for _, m := range models {
-				if up && w.looked(m) {
-					m.observe(w.clock.Now())
-				}
+			if up {
+				observe()
 			}
 			if !time.Now().Before(end) {
 				return
@@ -262,11 +265,7 @@ func history(t *testing.T, story story, l jobs.Ledger, lease time.Duration) erro
 			}
 			if len(w.alive()) < 3 {
 				w.start(after)
-				for _, m := range models {
-					if w.looked(m) {
-						m.observe(w.clock.Now())
-					}
-				}
+				observe()
 			}
 		case "kill", "stop":
 			if list := w.alive(); len(list) > 0 {
@@ -429,7 +428,9 @@ func (m *model) compare(runs []jobs.Run, byHand map[string]bool, until time.Time
 			return fmt.Errorf("run %s (%s, %s, %s) should not be there", r.ID, r.Cause, r.Outcome, r.Message)
 		}
 		overlaps := r.Outcome == jobs.Skipped && strings.Contains(r.Message, "overlap") || r.Outcome == jobs.Cancelled && strings.Contains(r.Message, "overlap")
-		if r.Cause != e.cause || !r.From.Equal(e.from) || !r.To.Equal(e.to) || r.Missed != e.missed || r.Outcome != e.outcome && !overlaps {
+		if !slices.ContainsFunc(append([]expected{e}, m.again[r.ID]...), func(e expected) bool {
+			return r.Cause == e.cause && r.From.Equal(e.from) && r.To.Equal(e.to) && r.Missed == e.missed && (r.Outcome == e.outcome || overlaps)
+		}) {
 			return fmt.Errorf("run %s is %s %s, %s to %s, for %d more (%s); the model has %+v", r.ID, r.Cause, r.Outcome, r.From, r.To, r.Missed, r.Message, e)
 		}
 		if overlaps && m.job.Overlap != county.OverlapSkip && m.job.Overlap != county.OverlapCancel {
