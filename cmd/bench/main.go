@@ -50,6 +50,7 @@ func choose(ctx context.Context) error {
 	flag.IntVar(&o.rows, "rows", 1_000_000, "person records in each file")
 	flag.IntVar(&o.changes, "changes", 500_000, "small changes through the flow")
 	flag.IntVar(&o.cases, "cases", usualCases, "cases of the large county, of ten steps each")
+	flag.StringVar(&o.county, "county", "", "a directory that keeps the large county for the next run; without it, each run makes one of its own")
 	flag.IntVar(&o.rounds, "rounds", 5, "pairs that are measured")
 	flag.IntVar(&o.seconds, "seconds", 60, "how long single changes are offered to the state of identities")
 	flag.StringVar(&o.shire, "shire", filepath.Join("bin", "shire"), "the binary")
@@ -92,7 +93,7 @@ type options struct {
 	only                           []string
 	rows, changes, rounds, seconds int
 	cases                          int
-	shire, python, report          string
+	shire, python, report, county  string
 }
 
 func run(ctx context.Context, o options) error {

@@ -42,13 +42,17 @@ type metricsFigures struct {
 }
 
 func measureMetrics(ctx context.Context, o options, dir string) (*metricsFigures, error) {
-	h, stop, err := startHouse(ctx, filepath.Join(dir, "metrics"))
+	county := o.county
+	if county == "" {
+		county = filepath.Join(dir, "metrics")
+	}
+	h, stop, err := startHouse(ctx, county)
 	if err != nil {
 		return nil, err
 	}
 	defer stop()
 	f := &metricsFigures{}
-	if f.made, err = makeCounty(ctx, h.loader, o.cases); err != nil {
+	if f.made, err = countyIn(ctx, h.loader, county, o.cases); err != nil {
 		return nil, err
 	}
 	if err := f.measure(ctx, h); err != nil {

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -83,6 +87,35 @@ var countyKinds = []countyKind{
 	{"store.holdings", 10, `SELECT ` + recordOf("holding", "c") + ` AS record_id, 'bench' AS source, ['free', 'granted', 'closed'][1 + c % 3] AS dataset, 'office 1' AS source_department, now64(6) AS received_at, c + 1 AS version,
     ` + recordOf("holder", "c") + ` AS person_record, ` + recordOf("person", "person") + ` AS person_id, concat('material ', toString(c % 4)) AS material_code, 'office 1' AS issuer, hex(sipHash64(person, c % 4)) AS document,
     moment(applied) - toIntervalDay(500) AS issued_at, toDate32(moment(applied)) - 500 AS valid_from, NULL AS valid_until, 'valid' AS status`},
+}
+
+// countyIn makes the county, or takes the one that an earlier run left in the directory. It gives the seconds that it took then.
+func countyIn(ctx context.Context, c click.Conn, dir string, cases int) (seconds float64, err error) {
+	file := filepath.Join(dir, "county-made")
+	var made int
+	switch text, err := os.ReadFile(file); {
+	case err == nil:
+		if _, err := fmt.Sscan(string(text), &made, &seconds); err != nil {
+			return 0, fmt.Errorf("%s: %w", file, err)
+		}
+		if made != cases {
+			return 0, fmt.Errorf("the county in %s has %d cases, not %d: give another -county", dir, made, cases)
+		}
+		return seconds, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return 0, err
+	}
+	var there uint64
+	if err := c.QueryRow(ctx, "SELECT count() FROM store.cases").Scan(&there); err != nil {
+		return 0, err
+	}
+	if there > 0 {
+		return 0, fmt.Errorf("the county in %s was not finished: delete it", dir)
+	}
+	if seconds, err = makeCounty(ctx, c, cases); err != nil {
+		return 0, err
+	}
+	return seconds, os.WriteFile(file, fmt.Appendln(nil, cases, seconds), 0o600)
 }
 
 // makeCounty fills the tables with n cases and what belongs to them, in the order of time. It gives the seconds that it took.
