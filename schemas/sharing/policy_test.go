@@ -23,14 +23,9 @@ func grant(t interface {
 	Fatal(...any)
 }, w sharing.World, id, to string, terms *sharing.Terms) *sharing.Request {
 	t.Helper()
-	r, err := w.Begin(sharing.Event{Request: id, Act: sharing.Submit, At: begin, Department: to, Terms: terms})
+	r := do(t, w, nil, sharing.Event{Request: id, Act: sharing.Submit, At: begin, Department: to, Terms: terms})
 	for _, act := range []sharing.Act{sharing.Approve, sharing.Deliver} {
-		if err == nil {
-			err = w.Apply(r, sharing.Event{Request: id, Act: act, At: begin, Department: "social_security"})
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
+		r = do(t, w, r, sharing.Event{Request: id, Act: act, At: begin, Department: "social_security"})
 	}
 	return r
 }
@@ -98,9 +93,7 @@ func TestPolicyTable(t *testing.T) {
 			call.At = begin.Add(after)
 		}
 		if r.Act != "" {
-			if err := w.Apply(g, sharing.Event{Request: "g1", Act: sharing.Act(r.Act), At: begin.Add(time.Minute), Department: "data_bureau", Reason: "audit"}); err != nil {
-				t.Fatal(err)
-			}
+			g = do(t, w, g, sharing.Event{Request: "g1", Act: sharing.Act(r.Act), At: begin.Add(time.Minute), Department: "data_bureau", Reason: "audit"})
 		}
 		d := sharing.Decide(call, cases[call.Case], []*sharing.Request{g}, w.Contracts, division)
 		seen[d.Code] = true
@@ -146,12 +139,10 @@ func TestNoFieldWithoutALiveGrant(t *testing.T) {
 		requests, _ := history(t, w)
 		if rapid.Bool().Draw(t, "a grant to begin with") {
 			r := grant(t, w, "g", "civil_affairs", terms())
-			requests["g"] = r
 			if rapid.IntRange(0, 3).Draw(t, "revoked") == 0 {
-				if err := w.Apply(r, sharing.Event{Act: sharing.Revoke, At: begin, Department: "data_bureau", Reason: "x"}); err != nil {
-					t.Fatal(err)
-				}
+				r = do(t, w, r, sharing.Event{Act: sharing.Revoke, At: begin, Department: "data_bureau", Reason: "x"})
 			}
+			requests["g"] = r
 		}
 		var list []*sharing.Request
 		for _, r := range requests {

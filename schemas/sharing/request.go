@@ -2,6 +2,7 @@ package sharing
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shirecounty/shire/schemas/contract"
@@ -35,6 +36,10 @@ type Event struct {
 	Terms      *Terms    `json:"terms,omitempty"`  // of submit, resubmit and approve
 	Reason     string    `json:"reason,omitempty"` // of give_back, refuse, suspend and revoke
 	Ground     string    `json:"ground,omitempty"` // legal ground of a refusal
+
+	// What [World.Accept] adds to a submit and a resubmit: as the catalogue said then.
+	Owner string `json:"owner,omitempty"` // the department whose dataset it is
+	Type  string `json:"type,omitempty"`  // unconditional or conditional
 }
 
 // State of a request.
@@ -82,16 +87,129 @@ func (e *Refusal) Error() string { return e.Text }
 
 func refusal(format string, args ...any) error { return &Refusal{fmt.Sprintf(format, args...)} }
 
-// Begin makes a request of its first event.
-func (w World) Begin(e Event) (*Request, error) {
-	if e.Act != Submit || e.Terms == nil {
-		return nil, refusal("the request %s does not exist", e.Request)
+// Accept says whether an act can be done, and completes it. r is the request as it stands; nil when there is none. The error is a
+// *Refusal.
+func (w World) Accept(r *Request, e Event) (Event, error) {
+	e.Owner, e.Type = "", ""
+	switch {
+	case r == nil && (e.Act != Submit || e.Terms == nil):
+		return e, refusal("the request %s does not exist", e.Request)
+	case r == nil:
+		c, err := w.fits(*e.Terms, e.Department)
+		if err != nil {
+			return e, err
+		}
+		e.Owner, e.Type = c.Department, sharingType(c, *e.Terms)
+		return e, nil
+	case e.At.Before(r.Since):
+		return e, refusal("the act is dated before the request's last one")
 	}
-	c, err := w.fits(*e.Terms, e.Department)
+	owner, asker, lead := e.Department == r.Owner, e.Department == r.From, e.Department == w.Lead && w.Lead != ""
+	may := func(who bool, whose string, states ...State) error {
+		if !who {
+			return refusal("only %s may %s this request", whose, e.Act)
+		}
+		if !slices.Contains(states, r.State) {
+			return refusal("the request is %s: it cannot be answered with %s", r.State, e.Act)
+		}
+		return nil
+	}
+	needReason := func() error {
+		if e.Reason == "" {
+			return refusal("%s needs a reason", e.Act)
+		}
+		return nil
+	}
+	const either = "its owner or the lead department"
+	var err error
+	switch e.Act {
+	case GiveBack:
+		if err = first(may(owner, "its owner", Asked), needReason()); err == nil && r.Returned {
+			err = refusal("the request was given back once already; approve or refuse it")
+		}
+	case Resubmit:
+		if err = may(asker, "who asked", GivenBack); err == nil {
+			err = w.again(r, &e)
+		}
+	case Approve:
+		if err = may(owner, "its owner", Asked); err == nil && e.Terms != nil { // narrower than asked for
+			if narrow := first(e.Terms.check(), e.Terms.Within(r.Terms)); narrow != nil {
+				err = refusal("less may be granted than was asked for, and not more: %v", narrow)
+			}
+		}
+	case Refuse:
+		if err = first(may(owner, "its owner", Asked), needReason()); err == nil && e.Ground == "" {
+			err = refusal("a refusal names its legal ground")
+		}
+	case Withdraw:
+		err = may(asker, "who asked", Asked, GivenBack, Approved, Live, Suspended)
+	case Deliver:
+		err = may(owner || lead, either, Approved)
+	case Suspend:
+		err = first(may(owner || lead, either, Approved, Live), needReason())
+	case Resume:
+		err = may(owner || lead, either, Suspended)
+	case Revoke:
+		err = first(may(owner || lead, either, Approved, Live, Suspended), needReason())
+	case Review:
+		err = may(owner || lead, either, Approved, Live, Suspended)
+	case Submit:
+		err = refusal("there is a request %s already", e.Request)
+	default:
+		err = refusal("there is no act %q", string(e.Act))
+	}
+	return e, err
+}
+
+func (w World) again(r *Request, e *Event) error {
+	if e.Terms == nil {
+		return refusal("the request comes back without terms")
+	}
+	c, err := w.fits(*e.Terms, r.From)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &Request{ID: e.Request, From: e.Department, Owner: c.Department, Type: sharingType(c, *e.Terms), State: Asked, Terms: e.Terms.clone(), Since: e.At, Asked: e.At}, nil
+	if e.Terms.Dataset != r.Terms.Dataset {
+		return refusal("the request is about %s; make another one for %s", r.Terms.Dataset, e.Terms.Dataset)
+	}
+	e.Owner, e.Type = c.Department, sharingType(c, *e.Terms)
+	return nil
+}
+
+// Fold is a request after an event that was accepted; r is nil before the first. What was accepted stays accepted, whatever the
+// catalogue says since: [Decide] looks at the catalogue of today. r itself is not changed.
+func Fold(r *Request, e Event) *Request {
+	if r == nil {
+		return &Request{ID: e.Request, From: e.Department, Owner: e.Owner, Type: e.Type, State: Asked, Terms: e.Terms.clone(), Since: e.At, Asked: e.At}
+	}
+	next := *r
+	next.Since = e.At
+	switch e.Act {
+	case GiveBack:
+		next.State, next.Returned = GivenBack, true
+	case Resubmit:
+		next.State, next.Asked, next.Terms, next.Owner, next.Type = Asked, e.At, e.Terms.clone(), e.Owner, e.Type
+	case Approve:
+		next.State, next.Reviewed = Approved, e.At
+		if e.Terms != nil {
+			next.Terms = e.Terms.clone()
+		}
+	case Refuse:
+		next.State, next.Ground = Refused, e.Ground
+	case Withdraw:
+		next.State = Withdrawn
+	case Deliver:
+		next.State = Live
+	case Suspend:
+		next.State, next.before = Suspended, r.State
+	case Resume:
+		next.State, next.before = r.before, ""
+	case Revoke:
+		next.State = Revoked
+	case Review:
+		next.Reviewed = e.At
+	}
+	return &next
 }
 
 // fits says whether terms can be asked for at all, and of which contract.
@@ -106,7 +224,7 @@ func (w World) fits(t Terms, from string) (*contract.Dataset, error) {
 	if c.Department == from {
 		return nil, refusal("the dataset %s is your own", t.Dataset)
 	}
-	if !contains(w.Purposes, t.Purpose) {
+	if !slices.Contains(w.Purposes, t.Purpose) {
 		return nil, refusal("the county knows no purpose %q; its purposes are %v", t.Purpose, w.Purposes)
 	}
 	for name := range t.Fields {
@@ -136,107 +254,6 @@ func sharingType(c *contract.Dataset, t Terms) string {
 		}
 	}
 	return "unconditional"
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
-}
-
-// Apply takes the next event. The error is a *Refusal; the request is as it was then.
-func (w World) Apply(r *Request, e Event) error {
-	if e.At.Before(r.Since) {
-		return refusal("the act is dated before the request's last one")
-	}
-	owner, asker, lead := e.Department == r.Owner, e.Department == r.From, e.Department == w.Lead && w.Lead != ""
-	next := *r
-	next.Since = e.At
-	may := func(who bool, whose string, states ...State) error {
-		if !who {
-			return refusal("only %s may %s this request", whose, e.Act)
-		}
-		for _, s := range states {
-			if r.State == s {
-				return nil
-			}
-		}
-		return refusal("the request is %s: it cannot be answered with %s", r.State, e.Act)
-	}
-	needReason := func() error {
-		if e.Reason == "" {
-			return refusal("%s needs a reason", e.Act)
-		}
-		return nil
-	}
-	var err error
-	switch e.Act {
-	case GiveBack:
-		if err = first(may(owner, "its owner", Asked), needReason()); err == nil && r.Returned {
-			err = refusal("the request was given back once already; approve or refuse it")
-		}
-		next.State, next.Returned = GivenBack, true
-	case Resubmit:
-		if err = may(asker, "who asked", GivenBack); err == nil && e.Terms == nil {
-			err = refusal("the request comes back without terms")
-		}
-		if err == nil {
-			var c *contract.Dataset
-			if c, err = w.fits(*e.Terms, r.From); err == nil && e.Terms.Dataset != r.Terms.Dataset {
-				err = refusal("the request is about %s; make another one for %s", r.Terms.Dataset, e.Terms.Dataset)
-			}
-			if err == nil {
-				next.Terms, next.Type = e.Terms.clone(), sharingType(c, *e.Terms)
-			}
-		}
-		next.State, next.Asked = Asked, e.At
-	case Approve:
-		err = may(owner, "its owner", Asked)
-		if err == nil && e.Terms != nil { // narrower than asked for
-			if err = e.Terms.check(); err == nil {
-				err = e.Terms.Within(r.Terms)
-			}
-			if err != nil {
-				err = refusal("less may be granted than was asked for, and not more: %v", err)
-			} else {
-				next.Terms = e.Terms.clone()
-			}
-		}
-		next.State, next.Reviewed = Approved, e.At
-	case Refuse:
-		if err = first(may(owner, "its owner", Asked), needReason()); err == nil && e.Ground == "" {
-			err = refusal("a refusal names its legal ground")
-		}
-		next.State, next.Ground = Refused, e.Ground
-	case Withdraw:
-		err = may(asker, "who asked", Asked, GivenBack, Approved, Live, Suspended)
-		next.State = Withdrawn
-	case Deliver:
-		err = may(owner || lead, "its owner", Approved)
-		next.State = Live
-	case Suspend:
-		err = first(may(owner || lead, "its owner or the lead department", Approved, Live), needReason())
-		next.State, next.before = Suspended, r.State
-	case Resume:
-		err = may(owner || lead, "its owner or the lead department", Suspended)
-		next.State, next.before = r.before, ""
-	case Revoke:
-		err = first(may(owner || lead, "its owner or the lead department", Approved, Live, Suspended), needReason())
-		next.State = Revoked
-	case Review:
-		err = may(owner || lead, "its owner or the lead department", Approved, Live, Suspended)
-		next.Reviewed = e.At
-	default:
-		err = refusal("there is no act %q", string(e.Act))
-	}
-	if err != nil {
-		return err
-	}
-	*r = next
-	return nil
 }
 
 func first(errs ...error) error {
