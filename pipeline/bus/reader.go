@@ -36,6 +36,18 @@ func (b *Bus) NextSequence(ctx context.Context, from uint64) (next uint64, found
 	return next, found, nil
 }
 
+// LastOn is the sequence of the newest message on a subject of CHANGES; 0 when there is none.
+func (b *Bus) LastOn(ctx context.Context, subject string) (uint64, error) {
+	msg, err := b.changes.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the newest message of %s cannot be read: %w", subject, err)
+	}
+	return msg.Sequence, nil
+}
+
 // ReadSubject is Read for one subject of CHANGES.
 func (b *Bus) ReadSubject(ctx context.Context, subject string, from uint64) (*Reader, error) {
 	return b.read(ctx, b.changes, from, subject)
