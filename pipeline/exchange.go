@@ -109,7 +109,7 @@ func (x *Exchange) take(msg *bus.Message) error {
 
 var errNoAct = errors.New("not an act")
 
-// Do does an act in somebody's name and returns the request after it. The error is a *sharing.Refusal when it may not be done; then
+// Do does an act in somebody's name and returns the request after it. An act is never dated before the one it follows. The error is a *sharing.Refusal when it may not be done; then
 // nothing was published.
 func (x *Exchange) Do(ctx context.Context, e sharing.Event, by string) (*sharing.Request, error) {
 	if by = strings.TrimSpace(by); by == "" || utf8.RuneCountInString(by) > 100 {
@@ -136,7 +136,11 @@ func (x *Exchange) Do(ctx context.Context, e sharing.Event, by string) (*sharing
 				continue // an act came between the two looks
 			}
 		}
-		accepted, err := x.world().Accept(x.requests[e.Request], e)
+		had := x.requests[e.Request]
+		if had != nil && e.At.Before(had.Since) {
+			e.At = had.Since // the clocks of two machines differ; the order is that of the bus
+		}
+		accepted, err := x.world().Accept(had, e)
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,7 @@ func TestExchangesAgree(t *testing.T) {
 	for n, x := range exchanges {
 		random := rand.New(rand.NewPCG(uint64(n), 9))
 		wait.Go(func() {
-			for range 60 {
+			for range 100 {
 				e := sharing.Event{Request: fmt.Sprint("R", random.IntN(4)), Act: acts[random.IntN(len(acts))], At: time.Now(), Department: []string{"hall", "civil_affairs", "data_bureau"}[random.IntN(3)],
 					Reason: "why", Ground: "law", Terms: r.terms()}
 				_, err := x.Do(t.Context(), e, "王五")
