@@ -105,6 +105,49 @@ func (l *Loads) Each(ctx context.Context, after, through uint64, fn func(*Range)
 	return nil
 }
 
+// Recorded gives the ranges of the ledger that end after one sequence and begin not after another, in order, for those who
+// only watch. Ranges that retention has taken off the ledger are left out.
+func (b *Bus) Recorded(ctx context.Context, after, through uint64, fn func(*Range) error) error {
+	subject := "ledger." + b.opt.County + ".range"
+	info, err := b.ledger.Info(ctx)
+	if err != nil {
+		return fmt.Errorf("the ledger cannot be read: %w", err)
+	}
+	// Ranges stand in the order of their sequences, so that the first one is found by halving.
+	low, high := info.State.FirstSeq, info.State.LastSeq+1
+	for low < high {
+		middle := low + (high-low)/2
+		r, err := b.rangeAt(ctx, subject, middle)
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+			high = middle
+		case err != nil && !errors.Is(err, ErrExpired):
+			return err
+		case err == nil && r.Last > after:
+			high = middle
+		default:
+			low = middle + 1
+		}
+	}
+	for entry := low; entry <= info.State.LastSeq; entry++ {
+		r, err := b.rangeAt(ctx, subject, entry)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		entry = r.entry
+		if r.First > through {
+			return nil
+		}
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // rangeAt is the first recorded range whose entry is at least the given one.
 func (b *Bus) rangeAt(ctx context.Context, subject string, entry uint64) (*Range, error) {
 	msg, err := b.ledger.GetMsg(ctx, entry, jetstream.WithGetMsgSubject(subject))

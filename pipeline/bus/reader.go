@@ -42,6 +42,34 @@ func (b *Bus) Read(ctx context.Context, from uint64) (*Reader, error) {
 	return b.read(ctx, b.changes, from, "changes."+b.opt.County+".>", "retry."+b.opt.County+".>")
 }
 
+// NextSequence is the sequence of the first message that Read from a sequence would bring; false when there is none. It tells a
+// message that was taken off the bus from one that is slow to come.
+func (b *Bus) NextSequence(ctx context.Context, from uint64) (next uint64, found bool, err error) {
+	for _, subject := range []string{"changes." + b.opt.County + ".>", "retry." + b.opt.County + ".>"} {
+		msg, err := b.changes.GetMsg(ctx, max(from, 1), jetstream.WithGetMsgSubject(subject))
+		switch {
+		case errors.Is(err, jetstream.ErrMsgNotFound):
+		case err != nil:
+			return 0, false, fmt.Errorf("the bus cannot be asked for its next message: %w", err)
+		case !found || msg.Sequence < next:
+			next, found = msg.Sequence, true
+		}
+	}
+	return next, found, nil
+}
+
+// LastOn is the sequence of the newest message on a subject of CHANGES; 0 when there is none.
+func (b *Bus) LastOn(ctx context.Context, subject string) (uint64, error) {
+	msg, err := b.changes.GetLastMsgForSubject(ctx, subject)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("the newest message of %s cannot be read: %w", subject, err)
+	}
+	return msg.Sequence, nil
+}
+
 // ReadSubject is Read for one subject of CHANGES.
 func (b *Bus) ReadSubject(ctx context.Context, subject string, from uint64) (*Reader, error) {
 	return b.read(ctx, b.changes, from, subject)

@@ -117,6 +117,7 @@ func (p *Plan) Apply(b *change.Batch, sequence uint64, arrived time.Time) *Resul
 		s.emit(&p.emits[i], sequence)
 	}
 	s.leftOver()
+	s.result.Fields = s.columns
 	return s.result
 }
 

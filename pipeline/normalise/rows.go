@@ -59,6 +59,7 @@ type Rejection struct {
 // that the batch knows by key alone (I4).
 type Result struct {
 	Tables   []*Rows
+	Fields   []*Column // the contract's fields as they were read, in its order; nothing of rows that are rejected or deletions counts
 	Rejected []Rejection
 	Noted    map[Note]int // values of lenient fields that were not valid and taken as absent
 }

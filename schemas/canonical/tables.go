@@ -203,6 +203,24 @@ var Tables = []*Table{
 			{"chosen_at", Timestamp, Mapped, true, "chosen (启用时间)"},
 		},
 	},
+	{
+		Name: "sharing_acts", Database: "store", Own: true,
+		Doc: "what a department did about a request for data, or the grant that came of it (共享申请办理记录)",
+		Columns: []Column{
+			{"request", Text, Mapped, true, "the request (申请编号)"},
+			{"number", Integer, Mapped, true, "place of the act among those of its request, from 1"},
+			{"act", Code, Mapped, true, "submit, give_back, resubmit, approve, refuse, withdraw, deliver, suspend, resume, revoke or review"},
+			{"acted_at", Timestamp, Mapped, true, "when (办理时间)"},
+			{"department", Code, Mapped, true, "department that acted"},
+			{"acted_by", Code, Pseudonym, true, "pseudonym of who acted"},
+			{"shared_dataset", Code, Mapped, false, "dataset that is asked for, of a submission (目录项)"},
+			{"owner", Code, Mapped, false, "department whose dataset it is, of a submission (数源部门)"},
+			{"sharing_type", Code, Mapped, false, "unconditional or conditional, of a submission (共享类型)"},
+			{"terms", Text, Mapped, false, "what is asked for, or granted: JSON with fields, purpose, items, rows, from and until"},
+			{"reason", Text, Mapped, false, "why, in the words of who acted (理由)"},
+			{"ground", Text, Mapped, false, "legal ground of a refusal (不予共享依据)"},
+		},
+	},
 }
 
 // Links is the table of relinks: one row for each record whose person or organisation changed after it was loaded. It

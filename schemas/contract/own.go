@@ -15,6 +15,7 @@ const OwnDepartment = "shire"
 const (
 	Verdicts = "identity_verdicts"
 	Models   = "identity_models"
+	Acts     = "sharing_acts"
 )
 
 //go:embed builtin/*.yaml
