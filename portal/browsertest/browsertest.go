@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
@@ -140,13 +141,29 @@ func (b *Browser) Text(expression string) string {
 	return run(b, chromedp.Evaluate[string]("String("+expression+")"))
 }
 
-// Wait waits until an expression in JavaScript is true; what says what is waited for.
+// leaving tells whether an expression has no value because the page that it was asked of is being left for another.
+func leaving(err error) bool {
+	var refused *cdproto.Error
+	return errors.As(err, &refused) && refused.Code == -32000 // a server error; what the page's own script throws comes otherwise
+}
+
+// Wait waits until an expression in JavaScript is true; what says what is waited for. While one page goes and the next comes, nothing
+// is true yet.
 func (b *Browser) Wait(what, expression string) {
 	b.t.Helper()
+	var left error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if b.Text("Boolean("+expression+")") == "true" {
+		var yes bool
+		yes, left = chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		switch {
+		case left != nil && !leaving(left):
+			b.t.Fatalf("chromium: %v", left)
+		case left == nil && yes:
 			return
 		}
+	}
+	if left != nil {
+		b.t.Fatalf("waited in vain: %s. There is no page: %v", what, left)
 	}
 	b.Picture("failed")
 	b.t.Fatalf("waited in vain: %s. The focus is on %s; the page says:\n%s", what, b.Text("document.activeElement?.outerHTML.slice(0, 200)"), b.Text("document.body.innerText"))
@@ -178,7 +195,10 @@ func (b *Browser) Reload() {
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
 	b.Wait("there is "+selector, `document.querySelector('`+selector+`')`)
-	b.Text(`document.querySelector('` + selector + `').click()`)
+	// Where the click leads to another page, it may be there before the answer.
+	if _, err := chromedp.Run(b.ctx, chromedp.Evaluate[string](`String(document.querySelector('`+selector+`').click())`)); err != nil && !leaving(err) {
+		b.t.Fatalf("chromium: %v", err)
+	}
 }
 
 // Picture takes a picture of the window, where pictures are wanted.
