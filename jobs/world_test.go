@@ -16,7 +16,7 @@ import (
 	"github.com/shirecounty/shire/schemas/county"
 )
 
-// wall is a clock that can be set. Whoever sleeps notices at once.
+// wall is a clock that can be set. Whoever sleeps notices at once that it was set forward, and by himself that it was set back.
 type wall struct {
 	mu     sync.Mutex
 	offset time.Duration
