@@ -27,10 +27,19 @@ func (j *Job) chained(r *Run) bool {
 func (j *Job) join(s *State, before *Run, node string, now time.Time, seen known) (bool, error) {
 	i := slices.IndexFunc(s.Joins, func(q Join) bool { return q.Due.Equal(before.Due) })
 	if i < 0 {
-		if told, err := j.before(s, before.Due, seen); err != nil || told != nil {
-			return false, err // the join was given up, or the run is a backfill's
+		told, err := j.before(s, before.Due, seen)
+		if err != nil {
+			return false, err
 		}
-		s.Joins = append(s.Joins, Join{Due: before.Due, From: before.From, To: before.To, Before: map[string]string{}})
+		q := Join{Due: before.Due, From: before.From, To: before.To, Before: map[string]string{}}
+		switch {
+		case told == nil:
+		case told.Outcome == Skipped && told.Unmet && before.Outcome == OK:
+			q.State = Skipped // long ago: the join was given up meanwhile
+		default:
+			return false, nil // the join was given up, or the run is a backfill's
+		}
+		s.Joins = append(s.Joins, q)
 		j.boundJoins(s, node, now)
 		i = len(s.Joins) - 1
 	}
@@ -55,7 +64,7 @@ func (j *Job) join(s *State, before *Run, node string, now time.Time, seen known
 	r.From, r.To = q.From, q.To
 	if len(reasons) > 0 {
 		q.State = Skipped
-		r.Outcome, r.Node, r.Finished, r.Message = Skipped, node, now, strings.Join(reasons, "; ")
+		r.Outcome, r.Node, r.Finished, r.Message, r.Unmet = Skipped, node, now, strings.Join(reasons, "; "), true
 		s.ended(r)
 		return true, nil
 	}

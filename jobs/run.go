@@ -51,7 +51,8 @@ type Run struct {
 	Lost       int               `json:"lost,omitempty"`     // attempts whose process died
 	Missed     int               `json:"missed,omitempty"`   // due times that it stands for, beyond its own
 	LateTold   bool              `json:"late_told,omitempty"`
-	Event      uint64            `json:"event"` // counts the reports on this run: the highest is how it stands
+	Unmet      bool              `json:"unmet,omitempty"` // skipped because a run before it was not ok, which may yet be mended
+	Event      uint64            `json:"event"`           // counts the reports on this run: the highest is how it stands
 }
 
 // Over tells whether nothing more will happen to the run by itself.
