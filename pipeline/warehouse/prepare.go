@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +22,9 @@ const LargeCounty = 2_000_000
 var preparing = ch.Settings{
 	"max_threads": 1, "max_execution_time": 0, "max_memory_usage": 4_000_000_000, "async_insert": 0,
 	"join_algorithm": "grace_hash,hash", "max_bytes_before_external_group_by": 1_000_000_000, "max_bytes_before_external_sort": 1_000_000_000,
+	"max_bytes_in_join": 400_000_000, // without a bound, grace_hash keeps all of it in memory
+	// Sets of millions help no index here; made while a query is planned, they keep the client waiting without a sign of life.
+	"use_index_for_in_with_subqueries": 0,
 }
 
 // Preparer prepares the figures of a large county: it keeps in the database prepared what dashboards ask for, so that they never read the facts
@@ -192,29 +193,16 @@ func (b *build) copies(ctx context.Context) ([]string, error) {
 			used[strings.TrimPrefix(d.From, "mart.")] += " " + strings.Join(d.Expressions(), " ")
 		}
 	}
-	var names []string
-	for name := range used {
-		names = append(names, name)
+	views, err := b.views(ctx, used)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		columns := "*"
-		if name != "coverage" {
-			var all []struct{ Name string }
-			if err := b.Conn.Select(ctx, &all, "SELECT name AS Name FROM system.columns WHERE database = 'mart' AND table = ? ORDER BY position", name); err != nil {
-				return nil, err
-			}
-			var found []string
-			for _, c := range all {
-				if regexp.MustCompile(`\b` + c.Name + `\b`).MatchString(used[name]) {
-					found = append(found, c.Name)
-				}
-			}
-			columns = strings.Join(found, ", ")
-		}
-		if err := b.run(ctx, fmt.Sprintf("CREATE TABLE %s ENGINE = MergeTree ORDER BY tuple() AS SELECT %s FROM mart.%s", b.Table("view", name), columns, name)); err != nil {
+	var names []string
+	for _, v := range views {
+		if err := b.run(ctx, v.copy(b.Prepared, used[v.name], names)); err != nil {
 			return nil, err
 		}
+		names = append(names, v.name)
 	}
 	return names, nil
 }
