@@ -87,9 +87,9 @@ func (p *Preparer) Prepare(ctx context.Context) (done bool, err error) {
 	if err := build.all(ctx); err != nil {
 		return false, fmt.Errorf("prepare the figures: %w", err)
 	}
-	err = p.Conn.Exec(ctx, `INSERT INTO prepared.state (number, definitions, views, seen, metrics, as_of, first_applied_at, began_at, ready_at)
-		SETTINGS async_insert = 0 SELECT ?, ?, ?, ?, ?, parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffort(?, 6, 'UTC'), now64(6)`,
-		number+1, definitions, p.Views, seen, build.Metrics, moment(build.asOf), moment(build.first), moment(&began))
+	err = p.Conn.Exec(ctx, `INSERT INTO prepared.state (number, definitions, views, seen, metrics, process_from, as_of, first_applied_at, began_at, ready_at)
+		SETTINGS async_insert = 0 SELECT ?, ?, ?, ?, ?, ?, parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffort(?, 6, 'UTC'), now64(6)`,
+		number+1, definitions, p.Views, seen, build.Metrics, build.ProcessFrom, moment(build.asOf), moment(build.first), moment(&began))
 	if err != nil {
 		return false, fmt.Errorf("prepare the figures: %w", err)
 	}
@@ -173,6 +173,9 @@ func (b *build) all(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.process(ctx); err != nil {
+		return fmt.Errorf("how cases went: %w", err)
+	}
 	for _, view := range views { // what the metrics were made from; coverage is asked itself
 		if view == "coverage" {
 			continue
@@ -215,7 +218,7 @@ func (b *build) metric(ctx context.Context, d *metrics.Definition) error {
 	if b.first != nil {
 		first = metrics.MonthOf(b.first.In(b.Zone))
 	}
-	if earliest := last.Add(-mostCurves); first.Before(earliest) {
+	if earliest := last.Add(-mostMonths); first.Before(earliest) {
 		first = earliest
 	}
 	if err := b.run(ctx, b.Instead(d.PrepareStatement(b.Prepared, b.Zone.String()), strings.TrimPrefix(d.From, "mart."))); err != nil {
@@ -239,5 +242,5 @@ func (b *build) metric(ctx context.Context, d *metrics.Definition) error {
 	return nil
 }
 
-// mostCurves is for how many months back curves are computed beforehand.
-const mostCurves = 48
+// mostMonths is for how many months back curves, and how cases went, are computed beforehand.
+const mostMonths = 48
