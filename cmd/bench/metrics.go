@@ -171,10 +171,30 @@ func (h *house) pageQuestions(figures *warehouse.Figures) (list []*asked) {
 			list = append(list, h.question(figures, d.Name, "", 1, nil), h.question(figures, d.Name, "", 6, nil), h.question(figures, d.Name, "", 12, nil))
 		}
 	}
+	for _, months := range []int{1, 3, 6, 12} {
+		for _, q := range []metrics.ProcessQuery{{}, {Item: "item 0"}, {Item: "item 33"}, {Department: "office 0"}, {Channel: "online"}, {Department: "office 3", Channel: "window"}, {Item: "item 33", Channel: "online"}} {
+			list = append(list, processQuestion(figures, q, months))
+		}
+	}
 	return append(list,
 		&asked{name: "names of departments and items", ask: func(ctx context.Context) error { _, _, err := figures.Labels(ctx); return err }},
 		&asked{name: "what the data cover", ask: func(ctx context.Context) error { _, err := figures.Extent(ctx); return err }},
 		&asked{name: "interventions", ask: func(ctx context.Context) error { _, err := figures.Interventions(ctx); return err }})
+}
+
+// processQuestion is what the page on how cases went asks: five statements.
+func processQuestion(figures *warehouse.Figures, q metrics.ProcessQuery, months int) *asked {
+	q.From, q.To = lastMonth.Add(1-months), lastMonth
+	name := fmt.Sprintf("how cases went over %d months", months)
+	for _, of := range []string{q.Item, q.Department, q.Channel} {
+		if of != "" {
+			name += ", " + of
+		}
+	}
+	return &asked{name: name, ask: func(ctx context.Context) error {
+		_, err := figures.Process(ctx, q)
+		return err
+	}}
 }
 
 // otherQuestions are what can be asked of the interface, and no page asks.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,6 +22,9 @@ const LargeCounty = 2_000_000
 var preparing = ch.Settings{
 	"max_threads": 1, "max_execution_time": 0, "max_memory_usage": 4_000_000_000, "async_insert": 0,
 	"join_algorithm": "grace_hash,hash", "max_bytes_before_external_group_by": 1_000_000_000, "max_bytes_before_external_sort": 1_000_000_000,
+	"max_bytes_in_join": 400_000_000, // without a bound, grace_hash keeps all of it in memory
+	// Sets of millions help no index here; made while a query is planned, they keep the client waiting without a sign of life.
+	"use_index_for_in_with_subqueries": 0,
 }
 
 // Preparer prepares the figures of a large county: it keeps in the database prepared what dashboards ask for, so that they never read the facts
@@ -86,9 +87,9 @@ func (p *Preparer) Prepare(ctx context.Context) (done bool, err error) {
 	if err := build.all(ctx); err != nil {
 		return false, fmt.Errorf("prepare the figures: %w", err)
 	}
-	err = p.Conn.Exec(ctx, `INSERT INTO prepared.state (number, definitions, views, seen, metrics, as_of, first_applied_at, began_at, ready_at)
-		SETTINGS async_insert = 0 SELECT ?, ?, ?, ?, ?, parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffort(?, 6, 'UTC'), now64(6)`,
-		number+1, definitions, p.Views, seen, build.Metrics, moment(build.asOf), moment(build.first), moment(&began))
+	err = p.Conn.Exec(ctx, `INSERT INTO prepared.state (number, definitions, views, seen, metrics, process_from, as_of, first_applied_at, began_at, ready_at)
+		SETTINGS async_insert = 0 SELECT ?, ?, ?, ?, ?, ?, parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffortOrNull(?, 6, 'UTC'), parseDateTime64BestEffort(?, 6, 'UTC'), now64(6)`,
+		number+1, definitions, p.Views, seen, build.Metrics, build.ProcessFrom, moment(build.asOf), moment(build.first), moment(&began))
 	if err != nil {
 		return false, fmt.Errorf("prepare the figures: %w", err)
 	}
@@ -172,6 +173,9 @@ func (b *build) all(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := b.process(ctx); err != nil {
+		return fmt.Errorf("how cases went: %w", err)
+	}
 	for _, view := range views { // what the metrics were made from; coverage is asked itself
 		if view == "coverage" {
 			continue
@@ -192,29 +196,16 @@ func (b *build) copies(ctx context.Context) ([]string, error) {
 			used[strings.TrimPrefix(d.From, "mart.")] += " " + strings.Join(d.Expressions(), " ")
 		}
 	}
-	var names []string
-	for name := range used {
-		names = append(names, name)
+	views, err := b.views(ctx, used)
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		columns := "*"
-		if name != "coverage" {
-			var all []struct{ Name string }
-			if err := b.Conn.Select(ctx, &all, "SELECT name AS Name FROM system.columns WHERE database = 'mart' AND table = ? ORDER BY position", name); err != nil {
-				return nil, err
-			}
-			var found []string
-			for _, c := range all {
-				if regexp.MustCompile(`\b` + c.Name + `\b`).MatchString(used[name]) {
-					found = append(found, c.Name)
-				}
-			}
-			columns = strings.Join(found, ", ")
-		}
-		if err := b.run(ctx, fmt.Sprintf("CREATE TABLE %s ENGINE = MergeTree ORDER BY tuple() AS SELECT %s FROM mart.%s", b.Table("view", name), columns, name)); err != nil {
+	var names []string
+	for _, v := range views {
+		if err := b.run(ctx, v.copy(b.Prepared, used[v.name], names)); err != nil {
 			return nil, err
 		}
+		names = append(names, v.name)
 	}
 	return names, nil
 }
@@ -227,7 +218,7 @@ func (b *build) metric(ctx context.Context, d *metrics.Definition) error {
 	if b.first != nil {
 		first = metrics.MonthOf(b.first.In(b.Zone))
 	}
-	if earliest := last.Add(-mostCurves); first.Before(earliest) {
+	if earliest := last.Add(-mostMonths); first.Before(earliest) {
 		first = earliest
 	}
 	if err := b.run(ctx, b.Instead(d.PrepareStatement(b.Prepared, b.Zone.String()), strings.TrimPrefix(d.From, "mart."))); err != nil {
@@ -251,5 +242,5 @@ func (b *build) metric(ctx context.Context, d *metrics.Definition) error {
 	return nil
 }
 
-// mostCurves is for how many months back curves are computed beforehand.
-const mostCurves = 48
+// mostMonths is for how many months back curves, and how cases went, are computed beforehand.
+const mostMonths = 48

@@ -20,8 +20,8 @@ type preparation struct {
 // prepared is the last preparation, nil when there is none by the present definitions: then the views answer.
 func (f *Figures) prepared(ctx context.Context) (*preparation, error) {
 	var p preparation
-	err := f.conn.QueryRow(ctx, "SELECT number, metrics, as_of, first_applied_at, began_at FROM prepared.state WHERE definitions = ? ORDER BY number DESC LIMIT 1", f.definitions).
-		Scan(&p.Number, &p.Metrics, &p.asOf, &p.first, &p.began)
+	err := f.conn.QueryRow(ctx, "SELECT number, metrics, ifNull(process_from, 0), as_of, first_applied_at, began_at FROM prepared.state WHERE definitions = ? ORDER BY number DESC LIMIT 1", f.definitions).
+		Scan(&p.Number, &p.Metrics, &p.ProcessFrom, &p.asOf, &p.first, &p.began)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

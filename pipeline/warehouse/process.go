@@ -17,12 +17,21 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		return metrics.Process{}, err
 	}
 	p := metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String()}
-	asOf, err := f.asOf(ctx, metrics.Query{})
+	ready, err := f.prepared(ctx)
 	if err != nil {
 		return metrics.Process{}, err
 	}
-	p.AsOf = asOf
 	summary, variants, follows, rework, activities := q.Statements()
+	if ready != nil && q.Prepared(ready.Prepared) {
+		p.AsOf, p.Prepared = ready.asOf.In(f.zone).Format(time.RFC3339), ready.began.In(f.zone).Format(time.RFC3339)
+		summary, variants, follows, rework, activities = q.PreparedStatements(ready.Prepared)
+		args, err = q.PreparedArgs(f.zone)
+	} else {
+		p.AsOf, err = f.asOf(ctx, metrics.Query{})
+	}
+	if err != nil {
+		return metrics.Process{}, err
+	}
 	if err := f.conn.QueryRow(ctx, summary, args...).Scan(&p.Cases, &p.Steps, &p.Variants, &p.Repeating, &p.ExtraSteps,
 		&p.MeanSeconds, &p.WorkingSeconds, &p.WaitingSeconds, &p.UntoldSeconds); err != nil {
 		return metrics.Process{}, fmt.Errorf("ask the warehouse how cases went: %w", err)

@@ -69,6 +69,16 @@ func drawHistory(t *rapid.T) history {
 				return r
 			})
 		}
+		for j := range rapid.IntRange(0, 4).Draw(t, "steps") {
+			add("store.case_steps", fmt.Sprint("step ", j, " of ", number), func() row {
+				began := hour("step began", 4300)
+				r := row{"case_number": number, "step": fmt.Sprint(j), "activity": pick("activity", "a", "b", "c", ""), "started_at": began}
+				if worked := rapid.IntRange(-1, 40).Draw(t, "worked"); worked >= 0 { // an end that is the start is no end; parts of a second add up to other sums in another order
+					r["ended_at"] = began.Add(time.Duration(worked) * 1_000_001 * time.Microsecond)
+				}
+				return r
+			})
+		}
 		add("store.submissions", "paper of "+number, func() row {
 			return row{"case_number": number, "department": department(), "material_code": pick("material", "register", "deed"), "document": pick("document", "", "1", "2", "3"), "submitted_at": hour("submitted", 4300),
 				"method": pick("method", "paper", "shared")}
@@ -171,6 +181,13 @@ func drawQuestion(t *rapid.T, set metrics.Set) metrics.Query {
 	return q
 }
 
+func drawProcessQuestion(t *rapid.T) metrics.ProcessQuery {
+	from := metrics.Month{Year: 2024, Month: 12}.Add(rapid.IntRange(-14, 8).Draw(t, "from"))
+	pick := func(label string, from ...string) string { return rapid.SampledFrom(from).Draw(t, label) }
+	return metrics.ProcessQuery{From: from, To: from.Add(rapid.SampledFrom([]int{0, 2, 5, 11, 30}).Draw(t, "months")), Limit: rapid.SampledFrom([]int{0, 1, 3}).Draw(t, "limit"),
+		Item: pick("item", "", "", "", "birth", "shop", "nowhere"), Department: pick("department", "", "", "", "hall", "police"), Channel: pick("channel", "", "", "window")}
+}
+
 // What is prepared says what the views say, whatever reached the county and whatever is asked.
 func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
 	c, a := ready(t), as(t, clickhouse.Analyst)
@@ -188,6 +205,8 @@ func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
 	for example := range 1 {
 		rapid.Custom(drawHistory).Example(example+1).load(t, c)
 		questions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) metrics.Query { return drawQuestion(t, set) }), 24, 24).Example(example + 1)
+		ways := rapid.SliceOfN(rapid.Custom(drawProcessQuestion), 12, 12).Example(example + 1)
+		ways = append(ways, metrics.ProcessQuery{From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 6}})
 		for _, d := range set.All() { // a breakdown of every metric, and a cohort for which some are refused
 			questions = append(questions, metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 3}, By: "department"},
 				metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2023, Month: 12}, To: metrics.Month{Year: 2024, Month: 2}})
@@ -204,6 +223,18 @@ func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
 					t.Fatal(marshalled)
 				}
 				answers = append(answers, fmt.Sprint(string(text), " ", err))
+			}
+			for _, q := range ways {
+				p, err := figures.Process(t.Context(), q)
+				if p.Prepared != "" {
+					prepared++
+				}
+				p.Prepared = ""
+				text, marshalled := json.Marshal(p)
+				if marshalled != nil {
+					t.Fatal(marshalled)
+				}
+				answers = append(answers, fmt.Sprintf("%+v: %s %v", q, text, err))
 			}
 			labels, items, err := figures.Labels(t.Context())
 			extent, failed := figures.Extent(t.Context())

@@ -36,3 +36,6 @@ func (m Month) Start(zone *time.Location) time.Time {
 }
 
 func (m Month) valid() bool { return m.Year >= 1900 && m.Year <= 2200 && m.Month >= 1 && m.Month <= 12 }
+
+// number is the month as the warehouse's toYYYYMM has it: 202607.
+func (m Month) number() uint32 { return uint32(m.Year*100 + m.Month) }

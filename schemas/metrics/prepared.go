@@ -28,7 +28,15 @@ var curveDimensions = []string{"department", "item"}
 type Prepared struct {
 	Number  uint64
 	Metrics []string // that are prepared
+
+	ProcessFrom uint32 // the first month, such as 202607, of which it is prepared how cases went; [AllMonths]; 0: of none
 }
+
+// AllMonths is [Prepared.ProcessFrom] when how cases went is prepared of every month that there are cases of.
+const AllMonths = 1
+
+// layout changes when the tables of a preparation do: those of another program are not read.
+const layout = "2"
 
 // Table is the name of a table of the preparation.
 func (p Prepared) Table(kind, name string) string {
@@ -49,6 +57,7 @@ func (p Prepared) Instead(sql string, views ...string) string {
 // Hash tells whether two programs mean the same by their metrics in a time zone.
 func (s Set) Hash(zone string) string {
 	h := sha256.New()
+	fmt.Fprintln(h, layout)
 	for _, d := range s.All() {
 		fmt.Fprintln(h, Compile(d, zone, "definer"), d.Refuse)
 	}

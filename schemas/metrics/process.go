@@ -28,7 +28,8 @@ type Process struct {
 	Channel    string `json:"channel"`
 	From       string `json:"from"`
 	To         string `json:"to"`
-	AsOf       string `json:"as_of"` // RFC 3339
+	AsOf       string `json:"as_of"`              // RFC 3339
+	Prepared   string `json:"prepared,omitempty"` // as in [Result]
 
 	Cases          int64               `json:"cases"`
 	Steps          int64               `json:"steps"`
@@ -87,7 +88,7 @@ type ProcessActivity struct {
 }
 
 // Statements are the queries of a process, over mart.case_traces and mart.case_transitions, with the parameters that Args binds. Their
-// columns are those of the types of the same names, in order.
+// columns are those of the types of the same names, in order. Times are added up as whole microseconds, so that no order of the rows gives another sum.
 func (q ProcessQuery) Statements() (summary, variants, follows, rework, activities string) {
 	const cohort = `
 WHERE began_at >= {from:DateTime64(6, 'UTC')} AND began_at < {until:DateTime64(6, 'UTC')}
@@ -95,13 +96,15 @@ WHERE began_at >= {from:DateTime64(6, 'UTC')} AND began_at < {until:DateTime64(6
     AND ({channel:String} = '' OR channel = {channel:String})`
 	listed := fmt.Sprintf("\nHAVING cases >= %d", ProcessCell)
 	const few = "\nLIMIT {limit:UInt32}"
+	total := func(column string) string { return addedUp(micros("t." + column)) }
+	median := "quantileExactInclusive(0.5)(" + micros("t.seconds") + ") / 1e6"
 	summary = `SELECT toInt64(count()), toInt64(sum(steps)), toInt64(uniqExact(trace)), toInt64(countIf(extra_steps > 0)), toInt64(sum(extra_steps)),
-    ifNotFinite(avg(seconds), 0), sum(working_seconds), sum(waiting_seconds), sum(untold_seconds)
-FROM mart.case_traces` + cohort
-	variants = `SELECT trace, toInt64(count()) AS cases, cases / (SELECT count() FROM mart.case_traces` + cohort + `), toInt64(any(extra_steps)), quantileExactInclusive(0.5)(seconds)
-FROM mart.case_traces` + cohort + "\nGROUP BY trace" + listed + "\nORDER BY cases DESC, trace" + few
-	follows = `SELECT from_activity, to_activity, toInt64(count()) AS times, toInt64(uniqExact(case_number)) AS cases, avg(seconds), quantileExactInclusive(0.5)(seconds), sum(waiting_seconds)
-FROM mart.case_transitions` + cohort + "\nGROUP BY from_activity, to_activity" + listed + "\nORDER BY times DESC, from_activity, to_activity" + few
+    ifNotFinite(` + total("seconds") + ` / count(), 0), ` + total("working_seconds") + ", " + total("waiting_seconds") + ", " + total("untold_seconds") + `
+FROM mart.case_traces AS t` + cohort
+	variants = `SELECT trace, toInt64(count()) AS cases, cases / (SELECT count() FROM mart.case_traces` + cohort + `), toInt64(any(extra_steps)), ` + median + `
+FROM mart.case_traces AS t` + cohort + "\nGROUP BY trace" + listed + "\nORDER BY cases DESC, trace" + few
+	follows = `SELECT from_activity, to_activity, toInt64(count()) AS times, toInt64(uniqExact(case_number)) AS cases, ` + total("seconds") + ` / times, ` + median + ", " + total("waiting_seconds") + `
+FROM mart.case_transitions AS t` + cohort + "\nGROUP BY from_activity, to_activity" + listed + "\nORDER BY times DESC, from_activity, to_activity" + few
 	rework = `SELECT activity, toInt64(count()) AS cases, toInt64(sum(times - 1)) AS extra, toInt64(sum(again))
 FROM
 (
@@ -111,10 +114,16 @@ FROM
     HAVING times > 1
 )
 GROUP BY activity` + listed + "\nORDER BY extra DESC, activity" + few
-	activities = `SELECT from_activity, toInt64(count()) AS steps, toInt64(uniqExact(case_number)) AS cases, sum(working_seconds), sum(waiting_seconds) AS waiting, sum(untold_seconds)
-FROM mart.case_transitions` + cohort + " AND position > 0\nGROUP BY from_activity" + listed + "\nORDER BY waiting DESC, from_activity" + few
+	activities = `SELECT from_activity, toInt64(count()) AS steps, toInt64(uniqExact(case_number)) AS cases, ` + total("working_seconds") + ", " + total("waiting_seconds") + " AS waiting, " + total("untold_seconds") + `
+FROM mart.case_transitions AS t` + cohort + " AND position > 0\nGROUP BY from_activity" + listed + "\nORDER BY waiting DESC, from_activity" + few
 	return summary, variants, follows, rework, activities
 }
+
+// micros is a number of seconds as whole microseconds, in which the warehouse keeps time.
+func micros(seconds string) string { return "toInt64(round(1e6 * (" + seconds + ")))" }
+
+// addedUp is a sum of microseconds in seconds. A county's may be more than an Int64 holds.
+func addedUp(micros string) string { return "toFloat64(sum(toInt128(" + micros + "))) / 1e6" }
 
 // Args binds what the reader chose. The error is an [InputError].
 func (q ProcessQuery) Args(zone *time.Location) ([]any, error) {
