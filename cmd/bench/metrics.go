@@ -81,7 +81,7 @@ func (f *metricsFigures) measure(ctx context.Context, h *house) error {
 		return err
 	}
 	f.prepared = time.Since(began).Seconds()
-	f.pages, f.api = h.pageQuestions(figures), h.otherQuestions(figures)
+	f.pages, f.api = append(h.pageQuestions(figures), h.panelQuestions()...), h.otherQuestions(figures)
 	for _, a := range slices.Concat(f.pages, f.api) {
 		if err := a.measure(ctx, figureAsks); err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)
