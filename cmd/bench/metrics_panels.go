@@ -18,7 +18,11 @@ func (h *house) panelQuestions() (list []*asked) {
 			continue
 		}
 		for _, p := range board.Panels {
-			for department, of := range map[string]string{"*": "", "office 3": ", of one department"} {
+			for _, department := range []string{"*", "office 3"} {
+				of := ""
+				if department != "*" {
+					of = ", of one department"
+				}
 				if of != "" && !strings.Contains(p.SQL, "${department:singlequote}") {
 					continue
 				}
