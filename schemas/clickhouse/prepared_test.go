@@ -267,7 +267,7 @@ func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
 	c, set, figures, preparer := preparing(t)
 	a := as(t, clickhouse.Analyst)
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == "8" { // each asks some hundred questions
-		flag.Set("rapid.checks", "3")
+		flag.Set("rapid.checks", "2")
 		defer flag.Set("rapid.checks", "8")
 	}
 	every := true
