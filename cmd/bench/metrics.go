@@ -11,6 +11,7 @@ import (
 	ch "github.com/ClickHouse/clickhouse-go/v2"
 
 	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/schemas/clickhouse"
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
@@ -74,13 +75,13 @@ func (f *metricsFigures) measure(ctx context.Context, h *house) error {
 			a.note = "failed: " + reasonOf(err)
 		}
 	}
-	p := &warehouse.Preparer{Conn: h.loader, Set: h.set, Zone: h.zone, Views: "bench", Large: 1}
+	p := &warehouse.Preparer{Conn: h.loader, Set: h.set, Zone: h.zone, Views: "bench", Large: 1, Definer: clickhouse.Loader}
 	began := time.Now()
 	if _, err := p.Prepare(ctx); err != nil {
 		return err
 	}
 	f.prepared = time.Since(began).Seconds()
-	f.pages, f.api = h.pageQuestions(figures), h.otherQuestions(figures)
+	f.pages, f.api = append(h.pageQuestions(figures), h.panelQuestions()...), h.otherQuestions(figures)
 	for _, a := range slices.Concat(f.pages, f.api) {
 		if err := a.measure(ctx, figureAsks); err != nil {
 			return fmt.Errorf("%s: %w", a.name, err)

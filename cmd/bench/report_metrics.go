@@ -35,11 +35,12 @@ func (f *metricsFigures) section(o options) section {
 	return section{titleMetrics, fmt.Sprintf(`
 A county of %s case steps of %s cases, with papers, ratings, incidents, holdings, corrections, deletions and merged people, over three years, 30
 departments and 150 items, made inside the engine through the tables and views that the flow loads (%.0f s). Its figures are prepared as docs/metrics.md
-tells (%.0f s, one thread). Then each question that the portal's page sends is asked %d times after once that warms up, over the native protocol, through the
+tells (%.0f s, one thread). Then each question that the portal's pages of figures and of how cases went send, and each that a panel of Grafana sends over two years, is asked %d times after
+once that warms up, over the native protocol: those of the panels as the analyst, the others through the
 code that answers the portal: with the coverage beside the figure. Load of the machine by others when it was measured: %s.
 
 %s
-%d of %d questions of the page are not answered in %s at the 95th percentile.
+%d of %d questions of the pages and the panels are not answered in %s at the 95th percentile.
 
 %s%s
 What can be asked of the interface and no page asks: periods of other lengths than 1, 3, 6 and 12 months, and curves by what the page has no filter for, are computed

@@ -56,5 +56,5 @@ func (n *node) newPreparer() (*warehouse.Preparer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &warehouse.Preparer{Conn: n.warehouse.Conn(), Set: n.metrics, Zone: n.zone, Views: hash}, nil
+	return &warehouse.Preparer{Conn: n.warehouse.Conn(), Set: n.metrics, Zone: n.zone, Views: hash, Definer: n.engines.loader.User}, nil
 }

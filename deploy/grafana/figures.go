@@ -136,8 +136,8 @@ func (b *board) byDepartment(d *metrics.Definition) object {
 		columns, more = append(columns, coverage), more+", c.share AS "+identifier(coverage)
 		overrides = append(overrides, override(coverage, object{"id": "unit", "value": "percentunit"}, object{"id": "custom.cellOptions", "value": object{"type": "color-text"}},
 			object{"id": "thresholds", "value": object{"mode": "absolute", "steps": []any{object{"color": "orange", "value": nil}, object{"color": "text", "value": metrics.LowCoverage}}}}))
-		join = fmt.Sprintf("LEFT JOIN\n(\n    SELECT toString(department) AS code, toNullable(sum(least(captured, reported)) / sum(reported)) AS share\n    FROM mart.coverage\n"+
-			"    WHERE subject = '%s' AND reported IS NOT NULL AND %s\n    GROUP BY code\n) AS c ON c.code = f.code\n", d.Coverage, period)
+		join = fmt.Sprintf("LEFT JOIN\n(\n    SELECT toString(department) AS code, toNullable(sum(numerator) / sum(denominator)) AS share\n    FROM metrics.coverage\n"+
+			"    WHERE subject = '%s' AND %s\n    GROUP BY code\n) AS c ON c.code = f.code\n", d.Coverage, period)
 	}
 	sql := fmt.Sprintf("SELECT if(n.name_%[1]s = '', f.code, n.name_%[1]s) AS %[2]s, f.figure AS %[3]s, f.number AS %[4]s%[5]s\nFROM\n(\n    %[6]s\n) AS f\n"+
 		"LEFT JOIN (SELECT toString(code) AS code, name_zh, name_en FROM mart.departments) AS n ON n.code = f.code\n%[7]sORDER BY f.figure %[8]s NULLS LAST, f.code",

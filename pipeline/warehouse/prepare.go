@@ -35,10 +35,14 @@ type Preparer struct {
 	Zone  *time.Location
 	Views string // hash of the views: with others, figures have to be prepared anew
 	Large uint64 // from how many rows on; 0: LargeCounty
+
+	Definer string // user of the connection, as of [clickhouse.Views]
+
+	shown *uint64 // the preparation that the views of metrics tell; nil: it is not known
 }
 
-// Forget makes readers turn to the views when what is prepared was made from other views or by other definitions: right after a start, before anybody
-// reads.
+// Forget makes readers turn to the views when what is prepared was made from other views or by other definitions, and has the views of metrics tell what is
+// prepared when it was not: right after a start, when they have been written anew, before anybody reads.
 func (p *Preparer) Forget(ctx context.Context) error {
 	const others = " WHERE views != ? OR definitions != ?"
 	definitions := p.Set.Hash(p.Zone.String())
@@ -50,7 +54,8 @@ func (p *Preparer) Forget(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("forget the figures that other definitions prepared: %w", err)
 	}
-	return nil
+	p.shown = new(uint64)
+	return p.show(ctx)
 }
 
 // Prepare prepares the figures when the county is large and something has changed since. done tells whether it did. Readers have the former figures until all
@@ -72,9 +77,14 @@ func (p *Preparer) Prepare(ctx context.Context) (done bool, err error) {
 	}
 	if rows < large {
 		if number > 0 { // a county that has shrunk
-			return false, p.run(ctx, "TRUNCATE TABLE prepared.state")
+			if err := p.run(ctx, "TRUNCATE TABLE prepared.state"); err != nil {
+				return false, err
+			}
 		}
-		return false, nil
+		return false, p.show(ctx)
+	}
+	if err := p.show(ctx); err != nil { // before the tables that the views may still read are swept away
+		return false, err
 	}
 	definitions := p.Set.Hash(p.Zone.String())
 	if before == definitions+p.Views+seen {
@@ -93,7 +103,7 @@ func (p *Preparer) Prepare(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("prepare the figures: %w", err)
 	}
-	return true, nil
+	return true, p.show(ctx)
 }
 
 func moment(t *time.Time) string {
@@ -231,6 +241,9 @@ func (b *build) metric(ctx context.Context, d *metrics.Definition) error {
 		}
 		if finer > 0 { // the views answer
 			return b.run(ctx, "DROP TABLE "+b.Table("lives", d.Name)+" SYNC")
+		}
+		if err := b.months(ctx, d); err != nil {
+			return err
 		}
 		for _, sql := range d.CurveStatements(b.Prepared, first, last, lives) {
 			if err := b.run(ctx, sql); err != nil {

@@ -14,11 +14,7 @@ func (b *build) process(ctx context.Context) error {
 	if err := b.run(ctx, b.ProcessCases(b.Zone.String())); err != nil {
 		return err
 	}
-	type month struct {
-		number uint32
-		cases  uint64
-	}
-	months, err := list(ctx, b.Conn, b.ProcessMonths(), nil, func(m *month) []any { return []any{&m.number, &m.cases} })
+	months, err := list(ctx, b.Conn, b.ProcessMonths(), nil, func(m *month) []any { return []any{&m.number, &m.units} })
 	if err != nil {
 		return err
 	}
@@ -29,16 +25,11 @@ func (b *build) process(ctx context.Context) error {
 	}
 	var cases uint64
 	for _, m := range months {
-		cases += m.cases
+		cases += m.units
 	}
 	statements := b.ProcessTables(cases)
-	for i := 0; i < len(months); {
-		last, some := months[i].number, uint64(0)
-		first := last
-		for ; i < len(months) && (some == 0 || some+months[i].cases <= casesAtOnce); i++ {
-			some, first = some+months[i].cases, months[i].number
-		}
-		statements = append(statements, b.ProcessStatements(first, last)...)
+	for _, some := range chunks(months, casesAtOnce) {
+		statements = append(statements, b.ProcessStatements(some.first, some.last)...)
 	}
 	statements = append(statements, "DROP TABLE "+b.Table("process", "cases")+" SYNC")
 	for _, sql := range statements {

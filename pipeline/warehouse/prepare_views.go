@@ -2,75 +2,74 @@ package warehouse
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
-	"maps"
-	"regexp"
-	"slices"
-	"strings"
+	"time"
 
 	"github.com/shirecounty/shire/schemas/metrics"
 )
 
-// view is a view of mart that is written down.
-type view struct {
-	name    string
-	text    string // what it selects
-	columns []viewColumn
+// show has the views of metrics, which dashboards and analysts ask, tell what the last preparation tells, or what the views of mart tell when there is none. It
+// follows the row in prepared.state: a process that is killed between the two leaves the views on the former preparation, whose tables are there until
+// the next begins, and that one shows first.
+func (p *Preparer) show(ctx context.Context) error {
+	var last metrics.Prepared
+	var began time.Time
+	err := p.Conn.QueryRow(ctx, "SELECT number, metrics, began_at FROM prepared.state ORDER BY number DESC LIMIT 1").Scan(&last.Number, &last.Metrics, &began)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("ask what is prepared: %w", err)
+	}
+	if p.shown != nil && *p.shown == last.Number {
+		return nil
+	}
+	for _, d := range p.Set.All() {
+		view, ok := metrics.CompilePrepared(d, last, began.In(p.Zone), p.Definer)
+		if !ok {
+			view = metrics.Compile(d, p.Zone.String(), p.Definer)
+		}
+		if err := p.Conn.Exec(ctx, view); err != nil {
+			return fmt.Errorf("have the view of the metric %s tell what is prepared: %w", d.Name, err)
+		}
+	}
+	p.shown = &last.Number
+	return nil
 }
 
-type viewColumn struct{ Name, Type string }
-
-// views are the views of these names, each behind those that it reads. used grows by what they need of each other.
-func (b *build) views(ctx context.Context, used map[string]string) (ordered []view, err error) {
-	waiting := map[string]view{}
-	for name := range used {
-		v := view{name: name}
-		if err := b.Conn.QueryRow(ctx, "SELECT as_select FROM system.tables WHERE database = 'mart' AND name = ?", name).Scan(&v.text); err != nil {
-			return nil, fmt.Errorf("ask what mart.%s selects: %w", name, err)
-		}
-		if err := b.Conn.Select(ctx, &v.columns, "SELECT name AS Name, type AS Type FROM system.columns WHERE database = 'mart' AND table = ? ORDER BY position", name); err != nil {
-			return nil, fmt.Errorf("ask for the columns of mart.%s: %w", name, err)
-		}
-		waiting[name] = v
+// months computes what the view of a survival metric tells.
+func (b *build) months(ctx context.Context, d *metrics.Definition) error {
+	if err := b.run(ctx, d.MonthsTable(b.Prepared)); err != nil {
+		return err
 	}
-	for len(waiting) > 0 {
-		before := len(ordered)
-		for _, name := range slices.Sorted(maps.Keys(waiting)) {
-			v := waiting[name]
-			if slices.ContainsFunc(slices.Sorted(maps.Keys(waiting)), func(other string) bool { return other != name && v.reads(other) }) {
-				continue
-			}
-			for _, o := range ordered {
-				if v.reads(o.name) {
-					used[o.name] += " " + v.text
-				}
-			}
-			ordered = append(ordered, v)
-			delete(waiting, name)
-		}
-		if len(ordered) == before {
-			return nil, fmt.Errorf("the views %v of mart read each other", slices.Sorted(maps.Keys(waiting)))
+	months, err := list(ctx, b.Conn, d.MonthsQuery(b.Prepared), nil, func(m *month) []any { return []any{&m.number, &m.units} })
+	if err != nil {
+		return err
+	}
+	for _, some := range chunks(months, d.MonthsAtOnce()) {
+		if err := b.run(ctx, d.MonthsStatement(b.Prepared, some.first, some.last)); err != nil {
+			return err
 		}
 	}
-	return ordered, nil
+	return nil
 }
 
-func (v view) reads(other string) bool {
-	return regexp.MustCompile(`\bmart\.` + regexp.QuoteMeta(other) + `\b`).MatchString(v.text)
+// month is one that something is prepared of, such as 202607, and of how many units.
+type month struct {
+	number uint32
+	units  uint64
 }
 
-// copy is the statement that writes down the columns of the view that are named in used, from the copies of other views where there
-// are any: a view that reads another makes the engine do all of that one's work again.
-func (v view) copy(p metrics.Prepared, used string, copied []string) string {
-	var names, kept []string
-	for _, c := range v.columns {
-		if v.name == "coverage" || regexp.MustCompile(`\b`+regexp.QuoteMeta(c.Name)+`\b`).MatchString(used) {
-			names, kept = append(names, "`"+c.Name+"`"), append(kept, "`"+c.Name+"` "+c.Type)
+type period struct{ first, last uint32 }
+
+// chunks cuts months, the last one first, into periods of at most so many units, or of one month (I10).
+func chunks(months []month, most uint64) (periods []period) {
+	sum := uint64(0)
+	for _, m := range months {
+		sum += m.units
+		if len(periods) == 0 || sum > most {
+			periods, sum = append(periods, period{m.number, m.number}), m.units
 		}
+		periods[len(periods)-1].first = m.number
 	}
-	from := "mart." + v.name
-	if slices.ContainsFunc(copied, v.reads) {
-		from = "(" + p.Instead(v.text, copied...) + ")"
-	}
-	return fmt.Sprintf("CREATE TABLE %s (%s) ENGINE = MergeTree ORDER BY tuple() AS SELECT %s FROM %s", p.Table("view", v.name), strings.Join(kept, ", "), strings.Join(names, ", "), from)
+	return periods
 }

@@ -1,12 +1,16 @@
 package clickhouse_test
 
 import (
+	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	driver "github.com/ClickHouse/clickhouse-go/v2"
 	conn "github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"pgregory.net/rapid"
 
@@ -188,81 +192,115 @@ func drawProcessQuestion(t *rapid.T) metrics.ProcessQuery {
 		Item: pick("item", "", "", "", "birth", "shop", "nowhere"), Department: pick("department", "", "", "", "hall", "police"), Channel: pick("channel", "", "", "window")}
 }
 
-// What is prepared says what the views say, whatever reached the county and whatever is asked.
-func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
+// preparing gives what prepares a county of any size, and what reads the figures.
+func preparing(t *testing.T) (c conn.Conn, set metrics.Set, figures *warehouse.Figures, preparer func(large uint64) *warehouse.Preparer) {
 	c, a := ready(t), as(t, clickhouse.Analyst)
 	where, err := time.LoadLocation(zone)
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := metrics.Load()
-	if err != nil {
+	if set, err = metrics.Load(); err != nil {
 		t.Fatal(err)
 	}
-	defer exec(t, c, "TRUNCATE TABLE prepared.state") // the other tests ask the views
-	figures := warehouse.NewFigures(a, set, where)
-	preparer := &warehouse.Preparer{Conn: c, Set: set, Zone: where, Views: "these", Large: 1}
-	for example := range 1 {
-		rapid.Custom(drawHistory).Example(example+1).load(t, c)
-		questions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) metrics.Query { return drawQuestion(t, set) }), 24, 24).Example(example + 1)
-		ways := rapid.SliceOfN(rapid.Custom(drawProcessQuestion), 12, 12).Example(example + 1)
-		ways = append(ways, metrics.ProcessQuery{From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 6}})
-		for _, d := range set.All() { // a breakdown of every metric, and a cohort for which some are refused
-			questions = append(questions, metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 3}, By: "department"},
-				metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2023, Month: 12}, To: metrics.Month{Year: 2024, Month: 2}})
+	t.Cleanup(func() {
+		c, err := driver.Open(options(clickhouse.Loader))
+		if err == nil {
+			err = c.Exec(context.Background(), "TRUNCATE TABLE prepared.state")
+			c.Close()
 		}
-		answer := func() (answers []string, prepared int) {
-			for _, q := range questions {
-				r, err := figures.Metric(t.Context(), q)
-				if r.Prepared != "" {
-					prepared++
-				}
-				r.Prepared = ""
-				text, marshalled := json.Marshal(r)
-				if marshalled != nil {
-					t.Fatal(marshalled)
-				}
-				answers = append(answers, fmt.Sprint(string(text), " ", err))
-			}
-			for _, q := range ways {
-				p, err := figures.Process(t.Context(), q)
-				if p.Prepared != "" {
-					prepared++
-				}
-				p.Prepared = ""
-				text, marshalled := json.Marshal(p)
-				if marshalled != nil {
-					t.Fatal(marshalled)
-				}
-				answers = append(answers, fmt.Sprintf("%+v: %s %v", q, text, err))
-			}
-			labels, items, err := figures.Labels(t.Context())
-			extent, failed := figures.Extent(t.Context())
-			return append(answers, fmt.Sprint(labels, items, err), fmt.Sprint(extent, failed)), prepared
+		if err != nil {
+			t.Error(err)
 		}
-		exec(t, c, "TRUNCATE TABLE prepared.state")
-		want, prepared := answer()
-		if prepared != 0 {
-			t.Fatalf("%d answers come from what nobody prepared", prepared)
+	}) // the other tests ask the views, which each writes anew
+	return c, set, warehouse.NewFigures(a, set, where), func(large uint64) *warehouse.Preparer {
+		return &warehouse.Preparer{Conn: c, Set: set, Zone: where, Views: "these", Large: large, Definer: clickhouse.Loader}
+	}
+}
+
+// never is more rows than any county has.
+const never = 1 << 40
+
+func prepare(t *testing.T, p *warehouse.Preparer, want bool) {
+	t.Helper()
+	if done, err := p.Prepare(t.Context()); err != nil || done != want {
+		t.Fatalf("prepared %v, %v", done, err)
+	}
+}
+
+// answers are what is asked of metrics, of how cases went, and in SQL, as texts, and how many of the former are prepared.
+func answers(t *testing.T, figures *warehouse.Figures, a conn.Conn, set metrics.Set, questions []metrics.Query, ways []metrics.ProcessQuery) (list []string, prepared int) {
+	t.Helper()
+	add := func(question, answer any, at *string, err error) {
+		if *at != "" {
+			prepared++
 		}
-		if done, err := preparer.Prepare(t.Context()); err != nil || !done {
-			t.Fatal(done, err)
+		*at = ""
+		text, marshalled := json.Marshal(answer)
+		if marshalled != nil {
+			t.Fatal(marshalled)
 		}
-		got, prepared := answer()
-		for i := range got {
-			if got[i] != want[i] {
-				q := "labels and extent"
-				if i < len(questions) {
-					q = fmt.Sprintf("%+v", questions[i])
-				}
-				t.Errorf("example %d: %s\ngot\n  %s\nwant\n  %s", example, q, got[i], want[i])
-			}
-		}
-		if prepared < len(questions)/2 {
-			t.Errorf("only %d of %d answers were prepared", prepared, len(questions))
-		}
-		if done, err := preparer.Prepare(t.Context()); err != nil || done {
-			t.Errorf("nothing has changed: %v, %v", done, err)
+		list = append(list, fmt.Sprintf("%+v: %s %v", question, text, err))
+	}
+	for _, q := range questions {
+		r, err := figures.Metric(t.Context(), q)
+		add(q, &r, &r.Prepared, err)
+	}
+	for _, q := range ways {
+		p, err := figures.Process(t.Context(), q)
+		add(q, &p, &p.Prepared, err)
+	}
+	for _, d := range set.All() {
+		rows := read(t, a, "tuple(*)", "FROM metrics."+d.Name+" WHERE month >= '2024-06-01' ORDER BY 1")
+		list = append(list, fmt.Sprint(d.Name, rows))
+		if d.Name == "legal_time" || d.Name == "on_time_rate" { // what is refused is refused here too
+			err := a.Exec(t.Context(), "SELECT * FROM metrics."+d.Name+" FORMAT Null")
+			list = append(list, fmt.Sprint(d.Name, " is refused: ", err != nil && strings.Contains(err.Error(), d.Because())))
 		}
 	}
+	labels, items, err := figures.Labels(t.Context())
+	extent, failed := figures.Extent(t.Context())
+	return append(list, fmt.Sprint(labels, items, err), fmt.Sprint(extent, failed)), prepared
+}
+
+// What is prepared says what the views say, whatever reached the county and whatever is asked.
+func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
+	c, set, figures, preparer := preparing(t)
+	a := as(t, clickhouse.Analyst)
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == "8" { // each asks some hundred questions
+		flag.Set("rapid.checks", "2")
+		defer flag.Set("rapid.checks", "8")
+	}
+	every := true
+	rapid.Check(t, func(rt *rapid.T) {
+		h := drawHistory(rt)
+		questions := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) metrics.Query { return drawQuestion(t, set) }), 12, 12).Draw(rt, "questions")
+		ways := rapid.SliceOfN(rapid.Custom(drawProcessQuestion), 5, 5).Draw(rt, "how cases went")
+		ways = append(ways, metrics.ProcessQuery{From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 6}})
+		if every {
+			for _, d := range set.All() { // a breakdown of every metric, and a cohort for which some are refused
+				questions = append(questions, metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2025, Month: 1}, To: metrics.Month{Year: 2025, Month: 3}, By: "department"},
+					metrics.Query{Metric: d.Name, From: metrics.Month{Year: 2023, Month: 12}, To: metrics.Month{Year: 2024, Month: 2}})
+			}
+			every = false
+		}
+		empty(t, c)
+		h.load(t, c)
+		prepare(t, preparer(never), false)
+		want, prepared := answers(t, figures, a, set, questions, ways)
+		if prepared != 0 {
+			rt.Fatalf("%d answers come from what nobody prepared", prepared)
+		}
+		p := preparer(1)
+		prepare(t, p, true)
+		got, prepared := answers(t, figures, a, set, questions, ways)
+		for i := range got {
+			if got[i] != want[i] {
+				rt.Fatalf("got\n  %s\nwant\n  %s", got[i], want[i])
+			}
+		}
+		if prepared < len(questions)/2+len(ways) {
+			rt.Fatalf("only %d of %d answers were prepared", prepared, len(questions)+len(ways))
+		}
+		prepare(t, p, false) // nothing has changed
+	})
 }

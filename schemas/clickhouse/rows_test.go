@@ -31,12 +31,7 @@ var catalogue = []*contract.Dataset{
 func ready(t *testing.T) conn.Conn {
 	t.Helper()
 	c := migrate(t)
-	for _, table := range append([]*canonical.Table{canonical.Links}, canonical.Tables...) {
-		exec(t, c, "TRUNCATE TABLE "+table.Database+"."+table.Name)
-	}
-	for _, table := range clickhouse.Kept() {
-		exec(t, c, "TRUNCATE TABLE store."+table+"_versions")
-	}
+	empty(t, c)
 	cal, err := calendar.Load(calendar.National())
 	if err != nil {
 		t.Fatal(err)
@@ -52,6 +47,17 @@ func ready(t *testing.T) conn.Conn {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// empty takes away every record.
+func empty(t *testing.T, c conn.Conn) {
+	t.Helper()
+	for _, table := range append([]*canonical.Table{canonical.Links}, canonical.Tables...) {
+		exec(t, c, "TRUNCATE TABLE "+table.Database+"."+table.Name)
+	}
+	for _, table := range clickhouse.Kept() {
+		exec(t, c, "TRUNCATE TABLE store."+table+"_versions")
+	}
 }
 
 type row map[string]any

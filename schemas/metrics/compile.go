@@ -11,15 +11,33 @@ import (
 // The views of simple, ratio and derived metrics have a row for each month and combination of dimensions; their sums add up over rows. Medians do
 // not, so a survival metric's view has rows for the whole county and for each dimension alone, told apart by the column by.
 func Compile(d *Definition, zone, definer string) string {
+	return d.view(definer, d.comment(), viewed{
+		cells: func(of *Definition) string { return of.cells(zone, d.DimensionNames()) },
+		curves: func() string {
+			return d.survival(d.month(zone)+" AS month, "+d.sides(), d.timed(), "month, side", shownQuantiles)
+		},
+	})
+}
+
+// viewed is what a view is made from: the sums of a metric by month and the view's dimensions, or the curves by month and side.
+type viewed struct {
+	cells  func(*Definition) string
+	curves func() string
+}
+
+// shownQuantiles are those of a survival metric's view.
+var shownQuantiles = []float64{0.5, 0.9}
+
+func (d *Definition) view(definer, comment string, from viewed) string {
 	var columns []viewColumn
 	var body string
 	switch d.Kind {
 	case Derived:
-		columns, body = d.derivedView(zone)
+		columns, body = d.derivedView(from.cells)
 	case Survival:
-		columns, body = d.survivalView(zone)
+		columns, body = d.survivalView(from.curves())
 	default:
-		columns, body = d.sumsView(zone)
+		columns, body = d.sumsView(from.cells(d))
 	}
 	var sql strings.Builder
 	fmt.Fprintf(&sql, "CREATE OR REPLACE VIEW metrics.%s\n(\n", d.Name)
@@ -30,7 +48,7 @@ func Compile(d *Definition, zone, definer string) string {
 		}
 		fmt.Fprintf(&sql, "    %s %s COMMENT %s%s\n", c.name, c.typ, quote(c.comment), comma)
 	}
-	fmt.Fprintf(&sql, ")\nDEFINER = `%s` SQL SECURITY DEFINER\nAS %s\nCOMMENT %s", definer, body, quote(d.comment()))
+	fmt.Fprintf(&sql, ")\nDEFINER = `%s` SQL SECURITY DEFINER\nAS %s\nCOMMENT %s", definer, body, quote(comment))
 	return sql.String()
 }
 
@@ -71,7 +89,7 @@ func (d *Definition) cells(zone string, names []string) string {
 	return d.sums(strings.Join(keys, ", "), d.timed(), strings.Join(groups, ", "))
 }
 
-func (d *Definition) sumsView(zone string) ([]viewColumn, string) {
+func (d *Definition) sumsView(cells string) ([]viewColumn, string) {
 	columns := []viewColumn{monthColumn()}
 	names := d.DimensionNames()
 	for _, name := range names {
@@ -100,10 +118,10 @@ func (d *Definition) sumsView(zone string) ([]viewColumn, string) {
 	}
 	columns = append(columns, value)
 	return columns, fmt.Sprintf("SELECT %s, if(units >= %d AND %s, %s, NULL) AS value\nFROM\n(\n%s\n)\nWHERE units + still_open > 0",
-		strings.Join(append(append([]string{"month"}, names...), selected...), ", "), d.MinimumCell, d.estimable("units", "still_open"), d.value(), d.cells(zone, names))
+		strings.Join(append(append([]string{"month"}, names...), selected...), ", "), d.MinimumCell, d.estimable("units", "still_open"), d.value(), cells)
 }
 
-func (d *Definition) derivedView(zone string) ([]viewColumn, string) {
+func (d *Definition) derivedView(cells func(input *Definition) string) ([]viewColumn, string) {
 	columns := []viewColumn{monthColumn()}
 	names := append([]string{"month"}, d.DimensionNames()...)
 	for _, name := range d.DimensionNames() {
@@ -124,16 +142,26 @@ func (d *Definition) derivedView(zone string) ([]viewColumn, string) {
 		viewColumn{"units", "Float64", "what stands behind it, of the input with the fewest"},
 		viewColumn{"value", "Nullable(Float64)", d.Formula + fmt.Sprintf("; NULL below %d units, where too many are open, and where something is divided by 0", d.MinimumCell)})
 	return columns, fmt.Sprintf("SELECT %s, units, if(small OR unsettled, NULL, value) AS value\nFROM\n(\n%s\n)\nWHERE units + still_open > 0",
-		strings.Join(selected, ", "), d.derived(names, func(input *Definition) string { return input.cells(zone, d.DimensionNames()) }))
+		strings.Join(selected, ", "), d.derived(names, cells))
 }
 
-func (d *Definition) survivalView(zone string) ([]viewColumn, string) {
+// sides are the array of what the rows of a survival metric's view are of, one for each row: the dimension and its value; both are empty for the whole county.
+func (d *Definition) sides() string { return d.sidesOf(d.Dimensions) }
+
+func (d *Definition) sidesOf(columns map[string]string) string {
+	sides := []string{"('', '')"}
+	for _, name := range d.DimensionNames() {
+		sides = append(sides, fmt.Sprintf("(%s, toString(%s))", quote(name), columns[name]))
+	}
+	return "arrayJoin([" + strings.Join(sides, ", ") + "]) AS side"
+}
+
+func (d *Definition) survivalView(curves string) ([]viewColumn, string) {
 	columns := []viewColumn{monthColumn(),
 		{"by", "LowCardinality(String)", "the dimension that this row is broken down by; empty for the whole county. Never add rows of different kinds"}}
-	sides, outer := []string{"('', '')"}, []string{"month", "toLowCardinality(side.1) AS by"}
+	outer := []string{"month", "toLowCardinality(side.1) AS by"}
 	for _, name := range d.DimensionNames() {
 		columns = append(columns, d.dimensionColumn(name, "; empty unless by is "+name))
-		sides = append(sides, fmt.Sprintf("(%s, toString(%s))", quote(name), d.Dimensions[name]))
 		outer = append(outer, fmt.Sprintf("toLowCardinality(if(side.1 = %s, side.2, '')) AS %s", quote(name), name))
 	}
 	number := func(name, comment string) { columns = append(columns, viewColumn{name, "Nullable(Float64)", comment}) }
@@ -147,7 +175,6 @@ func (d *Definition) survivalView(zone string) ([]viewColumn, string) {
 	number("p90_lower", "lower end of its 95% interval")
 	number("p90_upper", "upper end of it; NULL where the interval has none")
 	number("closed_only_median", "median of what has ended alone: biased towards the short, for comparison with the median only")
-	keys := fmt.Sprintf("%s AS month, arrayJoin([%s]) AS side", d.month(zone), strings.Join(sides, ", "))
 	shown := fmt.Sprintf("cases >= %d", d.MinimumCell)
 	estimable := fmt.Sprintf("%s AND closed >= %d", shown, d.MinimumEvents)
 	figures := ""
@@ -156,5 +183,5 @@ func (d *Definition) survivalView(zone string) ([]viewColumn, string) {
 			estimable, i, name)
 	}
 	return columns, fmt.Sprintf("SELECT %s, cases, closed,\n%s    if(%s, ended_median, NULL) AS closed_only_median\nFROM\n(\n%s\n)\nWHERE cases > 0",
-		strings.Join(outer, ", "), figures, shown, d.survival(keys, d.timed(), "month, side", []float64{0.5, 0.9}))
+		strings.Join(outer, ", "), figures, shown, curves)
 }

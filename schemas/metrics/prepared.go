@@ -201,12 +201,7 @@ func (d *Definition) PreparedQuery(q Query, zone *time.Location, p Prepared) (sq
 	if _, _, err := d.Query(q, zone); err != nil { // the same questions are at fault
 		return "", nil, false, err
 	}
-	for _, of := range append([]*Definition{d}, d.inputs...) {
-		if of.Kind != Derived && !slices.Contains(p.Metrics, of.Name) {
-			return "", nil, false, nil
-		}
-	}
-	if !q.Known.IsZero() {
+	if !d.prepared(p) || !q.Known.IsZero() {
 		return "", nil, false, nil
 	}
 	args = []any{clickhouse.Named("from", q.From.String()+"-01"), clickhouse.Named("until", q.To.String()+"-01")}
