@@ -37,6 +37,7 @@ func ready(t *testing.T) conn.Conn {
 	for _, table := range clickhouse.Kept() {
 		exec(t, c, "TRUNCATE TABLE store."+table+"_versions")
 	}
+	exec(t, c, "TRUNCATE TABLE store.material_rules")
 	cal, err := calendar.Load(calendar.National())
 	if err != nil {
 		t.Fatal(err)
