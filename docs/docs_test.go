@@ -16,6 +16,7 @@ import (
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
+	"github.com/shirecounty/shire/schemas/material"
 	"github.com/shirecounty/shire/schemas/metrics"
 	"github.com/shirecounty/shire/schemas/semantic"
 )
@@ -107,8 +108,8 @@ func TestMetricsAreToldOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	for file, words := range map[string]map[string]string{
-		"metrics.md":       {"heading": "## The metrics", "up": "| up |", "down": "| down |"},
-		"metrics.zh-CN.md": {"heading": "## 有哪些指标", "up": "| 升 |", "down": "| 降 |"},
+		"metrics.md":       {"heading": "## The metrics", "own": "## A metric of your own", "papers": "## When a paper is a repeat", "up": "| up |", "down": "| down |"},
+		"metrics.zh-CN.md": {"heading": "## 有哪些指标", "own": "## 自己的指标", "papers": "## 怎样算重复提交", "up": "| 升 |", "down": "| 降 |"},
 	} {
 		text := read(t, file)
 		rows := strings.Split(part(t, text, words["heading"]), "\n")
@@ -123,7 +124,15 @@ func TestMetricsAreToldOf(t *testing.T) {
 				t.Errorf("docs/%s: %s is not mentioned", file, name)
 			}
 		}
-		example := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(text)
+		yaml := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+		rules := t.TempDir()
+		if err := os.WriteFile(filepath.Join(rules, "ours.yaml"), []byte(yaml.FindStringSubmatch(part(t, text, words["papers"]))[1]), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := material.Load(rules); err != nil || found["MEDICAL-REPORT"].Change != material.NewerIssue {
+			t.Errorf("docs/%s: %v: %v", file, found, err)
+		}
+		example := yaml.FindStringSubmatch(part(t, text, words["own"]))
 		if _, err := metrics.LoadFS(fstest.MapFS{"on_time_rate.yaml": {Data: []byte(example[1])}}); err != nil {
 			t.Errorf("docs/%s: %v", file, err)
 		}

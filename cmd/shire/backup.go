@@ -130,7 +130,7 @@ func backedUpCounty(s *setup, e *engines, b *bus.Bus, dataDir string) (backup.Co
 	for _, name := range s.contracts.Names() {
 		c.Contracts[name] = fmt.Sprintf("%d/%s", s.contracts[name].Version, s.contracts[name].Hash)
 	}
-	for name, dir := range map[string]string{"contracts": s.config.Contracts, "calendars": s.config.Calendars, "interventions": s.config.Interventions} {
+	for name, dir := range map[string]string{"contracts": s.config.Contracts, "calendars": s.config.Calendars, "materials": s.config.Materials, "interventions": s.config.Interventions} {
 		if dir == "" {
 			continue
 		}

@@ -197,6 +197,21 @@ func TestBadCalendar(t *testing.T) {
 	d.shire("check").fails(t, exitInput, "county.yaml", "2026.yaml:6: ")
 }
 
+// So are its rules of materials: by how many days a paper counts is not left to a typing mistake.
+func TestBadMaterialRules(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.change("county.yaml", "contracts: contracts", "contracts: contracts\nmaterials: materials")
+	d.write("materials/ours.yaml", "jurisdiction: {zh: 澄溪县, en: Chengxi County}\nmaterials:\n  - material: LEASE\n    source: 县住建局\n    valid_days: 0.5\n")
+	d.shire("check", "--quick").fails(t, exitInput, "materials/ours.yaml:5: ")
+	d.write("materials/ours.yaml", "jurisdiction: {zh: 澄溪县, en: Chengxi County}\nmaterials:\n  - material: LEASE\n    source: 县住建局\n    change: newer_isue\n")
+	d.shire("check", "--quick").fails(t, exitInput, `materials/ours.yaml:5: "newer_isue" is no kind of change; did you mean "newer_issue"?`)
+	d.change("materials/ours.yaml", "newer_isue", "newer_issue")
+	d.shire("check", "--quick").ok(t)
+	d.change("county.yaml", "materials: materials", "materials: material")
+	d.shire("check", "--quick").fails(t, exitInput, "the folder of the material rules cannot be read", "check materials: in county.yaml")
+}
+
 // A port that somebody else has, the default one included, is named before anything starts.
 func TestPortTaken(t *testing.T) {
 	t.Parallel()

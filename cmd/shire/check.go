@@ -28,7 +28,7 @@ func (a *app) checkCommand() *cobra.Command {
 	var quick bool
 	cmd := &cobra.Command{
 		Use:   "check",
-		Short: "Check county.yaml, contracts, calendars and metrics, without touching the county's data",
+		Short: "Check county.yaml, contracts, calendars, material rules and metrics, without touching the county's data",
 		Args:  exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := a.readSetup()
@@ -130,7 +130,7 @@ func (a *app) proveMetrics(ctx context.Context, s *setup, quick bool) (proven bo
 		return false, err
 	}
 	defer w.Close()
-	if err := errors.Join(clickhouse.LoadReference(ctx, w.Conn(), s.calendar, nil, maps.Values(s.contracts)),
+	if err := errors.Join(clickhouse.LoadReference(ctx, w.Conn(), s.calendar, nil, maps.Values(s.contracts)), clickhouse.LoadMaterials(ctx, w.Conn(), s.materials),
 		clickhouse.ApplyViews(ctx, w.Conn(), s.config.County.TimeZone, clickhouse.Loader, s.metrics)); err != nil {
 		return false, err
 	}

@@ -22,6 +22,8 @@ type demoNode struct {
 	county string // folder of the simulated county
 	portal string // http://host:port
 	whole  bool   // the county of shire demo without flags
+
+	compared map[string]bool // metrics whose figures were held against the truth
 }
 
 var servesAt = regexp.MustCompile(`Shire serves \S+ at (http://\S+)`)
@@ -31,7 +33,7 @@ var servesAt = regexp.MustCompile(`Shire serves \S+ at (http://\S+)`)
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	needEngine(t)
-	d := demoNode{data: filepath.Join(t.TempDir(), "data"), whole: os.Getenv("SHIRE_LONG") == "1"}
+	d := demoNode{data: filepath.Join(t.TempDir(), "data"), whole: os.Getenv("SHIRE_LONG") == "1", compared: map[string]bool{}}
 	args := []string{"demo", "-v", "--data", d.data, "--listen", "127.0.0.1:0"}
 	if !d.whole {
 		args = append(args, "--people", "2000", "--days", "400")
@@ -48,6 +50,7 @@ func TestDemo(t *testing.T) {
 	t.Run("truth", d.truth)
 	t.Run("programmes", d.truthOfProgrammes)
 	t.Run("figures", d.truthOfFigures)
+	t.Run("all figures", d.allCompared)
 	t.Run("gains", d.truthOfGains)
 	t.Run("surfaces", d.surfaces)
 	t.Run("browser", d.browser)

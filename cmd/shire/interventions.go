@@ -31,6 +31,8 @@ func (s *setup) readInterventions() (err error) {
 		for _, c := range s.contracts {
 			departments = append(departments, c.Department)
 		}
+		slices.Sort(departments)
+		departments = slices.Compact(departments)
 	}
 	s.interventions, err = registry.Load(s.config.Interventions, registry.County{Metrics: s.metrics, Departments: departments})
 	return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -41,6 +42,9 @@ func (d *demoNode) truthOfLegalTime(t *testing.T) {
 	}
 	by, stopped := clock.New(cal, shanghai, clock.Rules{}), 0
 	want := counted{}
+	var lives []life
+	taken, limits := 0., 0
+	hall, handed := d.handedOver(t, "cases", "办件编号")
 	cases := d.truthOf(t, "cases")
 	for _, row := range cases.rows {
 		f := cases.of(t, row, "case_number", "accepted_at", "closed_at")
@@ -54,11 +58,22 @@ func (d *demoNode) truthOfLegalTime(t *testing.T) {
 				stopped++
 			}
 			legal = fmt.Sprint(l.Days)
+			lives = append(lives, life{l.Days, f[2] != ""})
+			limit, err := strconv.Atoi(hall.of(t, handed[f[0]], "法定时限")[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if f[2] != "" {
+				taken, limits = taken+l.Days, limits+limit
+			}
 		}
 		want.add(f[0], legal, "")
 	}
 	sameRecords(t, "legal time", want, collect(t, d.answer(t, "SELECT case_number, ifNull(toString(legal_days), '') AS legal_days, clock_problem FROM mart.cases"),
 		1, "case_number", "legal_days", "clock_problem"))
+	d.time(t, "legal_time", lives)
+	d.sums(t, "actual_of_statutory", taken, float64(limits))
+	d.oneMinus(t, "actual_compression", taken/float64(limits))
 	if stopped == 0 {
 		t.Error("no stop takes a working day out of any case: the comparison shows little")
 	}

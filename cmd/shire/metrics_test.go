@@ -68,10 +68,10 @@ func (d *demoNode) served(t *testing.T, name, from, to, more string) (r metrics.
 	return r
 }
 
-// life is a true time: from a beginning to its end, or to the end of the data.
+// life is a true time: from a beginning to its end, or to the end of the data. Its length is in seconds, or in working days.
 type life struct {
-	seconds float64
-	ended   bool
+	length float64
+	ended  bool
 }
 
 // truthOfFigures: every figure that the truth can tell is exactly the truth's. Of what the truth leaves out, promises and visits, the truth
@@ -173,36 +173,90 @@ func (d *demoNode) truthOfFigures(t *testing.T) {
 	})
 	each("reports", []string{"handed_over", "reported"}, func(f []string) { sum("coverage", min(number(f[0]), number(f[1])), number(f[1])) })
 	for name, want := range sums {
-		row := d.served(t, name, from, to, "").Rows[0]
-		of := want[0] / want[1]
-		if name == "overdue" { // a number, and its denominator is what stands behind it
-			if row.Value == nil || *row.Value != want[0] || float64(row.Count) != want[1] {
-				t.Errorf("%s: %+v, want %v of %v", name, row, want[0], want[1])
-			}
-		} else if row.State != metrics.StateOK || row.Numerator == nil || *row.Numerator != want[0] || *row.Denominator != want[1] || *row.Value != of {
+		if name != "overdue" {
+			d.sums(t, name, want[0], want[1])
+			continue
+		}
+		// A number, and what stands behind it.
+		if row := d.served(t, name, from, to, "").Rows[0]; row.Value == nil || *row.Value != want[0] || float64(row.Count) != want[1] {
 			t.Errorf("%s: %+v, want %v of %v", name, row, want[0], want[1])
 		}
-		if name == "promised_of_statutory" {
-			if row := d.served(t, "promised_compression", from, to, "").Rows[0]; row.Value == nil || math.Abs(*row.Value-(1-of)) > 1e-12 {
-				t.Errorf("promised_compression: %+v, want 1 - %v", row, of)
-			}
-		}
+		d.compared[name] = true
 	}
+	d.oneMinus(t, "promised_compression", sums["promised_of_statutory"][0]/sums["promised_of_statutory"][1])
 	for name, all := range lives {
-		want := median(all)
-		if row := d.served(t, name, from, to, "").Rows[0]; row.Value == nil || *row.Value != want || int(row.Count) != len(all) || !(*row.Lower <= want && want <= *row.Upper) {
-			t.Errorf("%s: %+v, want %v of %d", name, row, want, len(all))
+		d.time(t, name, all)
+	}
+}
+
+// nothingOf are the metrics of what the simulated county does not have, each with the reason: their figures have to be empty.
+var nothingOf = map[string]string{}
+
+// allCompared: no metric of the catalogue is without a comparison with the truth, made by one of the functions below.
+func (d *demoNode) allCompared(t *testing.T) {
+	from, to := d.period(t)
+	set, err := metrics.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range set.All() {
+		why, none := nothingOf[m.Name]
+		switch {
+		case none && d.compared[m.Name]:
+			t.Errorf("%s was compared with the truth, and yet the county is said to have nothing of it: %s", m.Name, why)
+		case none:
+			if row := d.served(t, m.Name, from, to, "").Rows[0]; row.State != metrics.StateEmpty {
+				t.Errorf("%s has a figure, %+v, and the county is said to have nothing of it: %s", m.Name, row, why)
+			}
+		case !d.compared[m.Name]:
+			t.Errorf("%s is a metric whose figure was not held against the truth of the simulated county: compare it here, or say in nothingOf why the county has nothing of it", m.Name)
 		}
 	}
-	if len(sums) != 17 || len(lives) != 2 {
-		t.Errorf("%d rates and numbers and %d times were compared", len(sums), len(lives))
+	t.Logf("%d of %d metrics were held against the truth", len(d.compared), len(set))
+}
+
+// rate holds a rate of all months against what is counted by the definition.
+func (d *demoNode) rate(t *testing.T, name string, part, whole int) {
+	t.Helper()
+	d.sums(t, name, float64(part), float64(whole))
+}
+
+// sums holds the two sums of a ratio, of all months, against the truth: exactly.
+func (d *demoNode) sums(t *testing.T, name string, numerator, denominator float64) {
+	t.Helper()
+	from, to := d.period(t)
+	row := d.served(t, name, from, to, "").Rows[0]
+	if row.State != metrics.StateOK || row.Numerator == nil || *row.Numerator != numerator || *row.Denominator != denominator || *row.Value != numerator/denominator {
+		t.Errorf("%s: %+v, want %v of %v", name, row, numerator, denominator)
 	}
+	d.compared[name] = true
+}
+
+// oneMinus holds a metric that is derived from a ratio against the true ratio.
+func (d *demoNode) oneMinus(t *testing.T, name string, ratio float64) {
+	t.Helper()
+	from, to := d.period(t)
+	if row := d.served(t, name, from, to, "").Rows[0]; row.Value == nil || math.Abs(*row.Value-(1-ratio)) > 1e-12 {
+		t.Errorf("%s: %+v, want 1 - %v", name, row, ratio)
+	}
+	d.compared[name] = true
+}
+
+// time holds a median of all months against that of the true times, open ones included.
+func (d *demoNode) time(t *testing.T, name string, lives []life) {
+	t.Helper()
+	from, to := d.period(t)
+	want := median(lives)
+	if row := d.served(t, name, from, to, "").Rows[0]; row.Value == nil || *row.Value != want || int(row.Count) != len(lives) || !(*row.Lower <= want && want <= *row.Upper) {
+		t.Errorf("%s: %+v, want %v of %d", name, row, want, len(lives))
+	}
+	d.compared[name] = true
 }
 
 // median is that of Kaplan and Meier, walked through.
 func median(lives []life) float64 {
 	slices.SortFunc(lives, func(a, b life) int {
-		return cmp.Or(cmp.Compare(a.seconds, b.seconds), map[bool]int{true: -1}[a.ended]-map[bool]int{true: -1}[b.ended])
+		return cmp.Or(cmp.Compare(a.length, b.length), map[bool]int{true: -1}[a.ended]-map[bool]int{true: -1}[b.ended])
 	})
 	curve := 1.0
 	for i, l := range lives {
@@ -210,7 +264,7 @@ func median(lives []life) float64 {
 			curve *= 1 - 1/float64(len(lives)-i)
 		}
 		if curve <= .5+1e-9 {
-			return l.seconds
+			return l.length
 		}
 	}
 	return math.NaN()

@@ -39,6 +39,7 @@ import (
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
 	schema "github.com/shirecounty/shire/schemas/identity"
+	"github.com/shirecounty/shire/schemas/material"
 	"github.com/shirecounty/shire/schemas/metrics"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
@@ -54,6 +55,7 @@ type setup struct {
 	config    *county.Config
 	contracts contract.Set
 	calendar  *calendar.Calendar
+	materials material.Rules
 	metrics   metrics.Set
 	zone      *time.Location
 	works     map[string]work // of the jobs, by their names
@@ -80,6 +82,9 @@ func (a *app) readSetup() (*setup, error) {
 	}
 	if s.calendar, err = calendar.LoadCounty(calendars); err != nil {
 		return nil, inputf("calendars of %s: %v", file, err)
+	}
+	if s.materials, err = material.Load(s.config.Materials); err != nil {
+		return nil, err
 	}
 	if s.metrics, err = metrics.Load(); err != nil {
 		return nil, err
@@ -434,6 +439,9 @@ func (n *node) writeViews(ctx context.Context) error {
 	}
 	return n.persist(ctx, func(ctx context.Context) error {
 		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments, maps.Values(n.contracts)); err != nil {
+			return err
+		}
+		if err := clickhouse.LoadMaterials(ctx, n.warehouse.Conn(), n.materials); err != nil {
 			return err
 		}
 		if err := n.views().Apply(ctx, n.warehouse.Conn()); err != nil {

@@ -50,11 +50,11 @@ func (n *node) keepPrepared(ctx context.Context) error {
 	}
 }
 
-// newPreparer prepares from the views that this node writes.
+// newPreparer prepares from the views that this node writes, and by the rules of materials that they judge by.
 func (n *node) newPreparer() (*warehouse.Preparer, error) {
 	hash, err := n.views().Hash()
 	if err != nil {
 		return nil, err
 	}
-	return &warehouse.Preparer{Conn: n.warehouse.Conn(), Set: n.metrics, Zone: n.zone, Views: hash, Definer: n.engines.loader.User}, nil
+	return &warehouse.Preparer{Conn: n.warehouse.Conn(), Set: n.metrics, Zone: n.zone, Views: hash + n.materials.Hash(), Definer: n.engines.loader.User}, nil
 }

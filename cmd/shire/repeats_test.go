@@ -117,6 +117,10 @@ func (d *demoNode) truthOfRepeats(t *testing.T, r *resolved) {
 	line("of those found and true, put into the wrong one of the two", rescoped)
 	fmt.Fprintf(&b, "| **precision** | %.5f |\n| **recall** | %.5f |\n", precision, recall)
 	d.document(t, "repeats", b.String())
+	asked := len(d.truthOf(t, "submissions").rows)
+	d.rate(t, "repeat_rate", got, asked)
+	d.rate(t, "repeat_rate_same_department", found[same], asked)
+	d.rate(t, "repeat_rate_across_departments", found[across], asked)
 }
 
 // list is a line for a sum, and one for each of its causes.

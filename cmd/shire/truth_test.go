@@ -107,6 +107,7 @@ func (d *demoNode) truth(t *testing.T) {
 	t.Run("persons", func(t *testing.T) { d.truthOfPersons(t, r) })
 	t.Run("organisations", d.truthOfOrganisations)
 	t.Run("repeats", func(t *testing.T) { d.truthOfRepeats(t, r) })
+	t.Run("avoidable", func(t *testing.T) { d.truthOfAvoidable(t, r) })
 }
 
 func (d *demoNode) truthOfSteps(t *testing.T) {

@@ -2,6 +2,7 @@ package simulate
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 
@@ -40,7 +41,7 @@ func writeSocialSecurity(ctx context.Context, o *office) error {
 			}
 			note := s.writes(i, &row.m)
 			if !known {
-				note = s.about(row.key, "insured", i, &row.m)
+				note = errors.Join(s.about(row.key, "insured", i, &row.m), s.holds(row.key, "", "insured", i, materials[insuranceRecord].code, row.proof.from, row.proof.until))
 			}
 			if note != nil {
 				return note
@@ -69,6 +70,7 @@ func writeSocialSecurity(ctx context.Context, o *office) error {
 type insuredRow struct {
 	key   string
 	m     mention
+	proof document
 	cells []any
 }
 
@@ -104,7 +106,7 @@ func (o *office) insured(i, day int32, update bool, half int32) (insuredRow, boo
 	}
 	key := "SB" + division + number(2_000_000+int(i))
 	const layout = "2006/1/2"
-	return insuredRow{key, m, []any{key, m.name, m.number, sexWord(q.male), formatDate(m.birth, layout), m.phone, orgName, orgCode, formatDate(since, layout),
+	return insuredRow{key, m, proof, []any{key, m.name, m.number, sexWord(q.male), formatDate(m.birth, layout), m.phone, orgName, orgCode, formatDate(since, layout),
 		proof.number, formatDate(proof.from, layout), formatDate(proof.until, layout), status}}, true
 }
 

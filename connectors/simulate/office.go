@@ -14,6 +14,7 @@ type world struct {
 	launch int32 // first day of the data link
 	root   string
 	tally  *tally
+	shelf  *shelf
 }
 
 // end is the last second of the simulated time.
@@ -28,6 +29,7 @@ type office struct {
 	live        bool   // drops of the running county: no truth is kept
 	records     *sheet // truth: which record is about whom
 	quarantined *sheet // truth: which rows are bad
+	held        *sheet // truth: which record holds which paper of whom
 	identifiers *sheet // truth: what was written for a name, number or telephone that differs from the canonical form
 	rows        int
 }
@@ -42,7 +44,7 @@ func newOffice(w *world, name string, s style, live bool) (*office, error) {
 	for _, part := range []struct {
 		sheet **sheet
 		name  string
-	}{{&o.records, "records"}, {&o.quarantined, "quarantined"}, {&o.identifiers, "identifiers"}} {
+	}{{&o.records, "records"}, {&o.held, "holdings"}, {&o.quarantined, "quarantined"}, {&o.identifiers, "identifiers"}} {
 		if *part.sheet, err = createSheet(filepath.Join(w.root, "truth", part.name+"."+name+".part"), style{}, nil); err != nil {
 			return nil, err
 		}
@@ -51,7 +53,7 @@ func newOffice(w *world, name string, s style, live bool) (*office, error) {
 }
 
 func (o *office) close() error {
-	for _, s := range []*sheet{o.records, o.quarantined, o.identifiers} {
+	for _, s := range []*sheet{o.records, o.held, o.quarantined, o.identifiers} {
 		if err := s.close(); err != nil {
 			return err
 		}

@@ -95,6 +95,10 @@ func writePublicSecurity(ctx context.Context, o *office) error {
 			if day == o.last {
 				note = s.about(q.number, "resident", i, &m)
 			}
+			if day == o.last {
+				note = errors.Join(note, s.holds(q.number, "household_register", "resident", i, materials[householdRegister].code, book.from, 0),
+					s.holds(q.number, "id_card", "resident", i, materials[idCard].code, card.from, card.until))
+			}
 			if note != nil {
 				return note
 			}
@@ -131,7 +135,8 @@ func writeCivilAffairs(ctx context.Context, o *office) error {
 		if err := marriages.about(key, "husband", i, &husband); err != nil {
 			return err
 		}
-		if err := marriages.about(key, "wife", q.spouse, &wife); err != nil {
+		if err := errors.Join(marriages.about(key, "wife", q.spouse, &wife), marriages.holds(key, "of_husband", "husband", i, materials[marriageCertificate].code, q.married, 0),
+			marriages.holds(key, "of_wife", "wife", q.spouse, materials[marriageCertificate].code, q.married, 0)); err != nil {
 			return err
 		}
 		return marriages.row(key, formatDate(q.married, layout), husband.name, husband.number, formatDate(husband.birth, layout),
@@ -162,7 +167,7 @@ func (o *office) writeAssistance(layout string) error {
 		m := o.mention(d, &o.opts.Defects, hh.first, o.last)
 		approved := o.first - int32(d.between(0, 2000))
 		key := fmt.Sprintf("DB%s%05d", division, h)
-		if err := s.about(key, "head", hh.first, &m); err != nil {
+		if err := errors.Join(s.about(key, "head", hh.first, &m), s.holds(key, "", "head", hh.first, "ALLOWANCE-CERTIFICATE", approved, 0)); err != nil {
 			return err
 		}
 		if err := s.row(key, hh.number, m.name, m.number, m.address, villages[m.village].code, m.phone, formatDate(approved, layout), number(int(hh.size)), "在保"); err != nil {
@@ -184,7 +189,7 @@ func (o *office) writeDisability(ctx context.Context, layout string) error {
 		d := o.d.at(ofDisability, uint64(i), 0)
 		m := o.mention(d, &o.opts.Defects, i, o.last)
 		doc := documentOf(o.opts.Seed, disabilityCertificate, uint64(i), o.last)
-		if err := s.about(doc.number, "holder", i, &m); err != nil {
+		if err := errors.Join(s.about(doc.number, "holder", i, &m), s.holds(doc.number, "", "holder", i, materials[disabilityCertificate].code, doc.from, doc.until)); err != nil {
 			return err
 		}
 		kinds := []string{"肢体", "视力", "听力", "言语", "智力", "精神", "多重"}
@@ -244,7 +249,7 @@ func writeEducation(ctx context.Context, o *office) error {
 		m := o.mention(d, &o.opts.Defects, i, o.last)
 		year := calendar.Date(q.birth).Year() + 6
 		key := fmt.Sprintf("XJ%d-%06d", year, i+1)
-		if err := s.about(key, "pupil", i, &m); err != nil {
+		if err := errors.Join(s.about(key, "pupil", i, &m), s.holds(key, "", "pupil", i, materials[schoolRecord].code, int32(calendar.NewDate(year, 9, 1)), 0)); err != nil {
 			return err
 		}
 		parent, relation := q.mother, "母子女"

@@ -7,7 +7,8 @@
 //
 // The truth is: persons.csv and organisations.csv (the true parties), records.csv (whom each record of each dataset is
 // about, by role), cases.csv, steps.csv, ratings.csv and incidents.csv (what is to be found when everything is loaded),
-// submissions.csv (which paper is a repeat, and of which scope), decisions.csv and training.csv (what the councils and the
+// submissions.csv (which paper is a repeat, and of which scope, and which a register held already), holdings.csv (what the registers
+// hold of whom), decisions.csv and training.csv (what the councils and the
 // party school did), reports.csv (what the departments report each month, and what they handed over), quarantined.csv (the bad rows, by file and line),
 // effect.yaml (the data link) and identifiers.txt (one a line: every number, name and telephone, as it truly is and as
 // it is written somewhere).
@@ -32,7 +33,7 @@ import (
 )
 
 // version changes whenever the same options give other files.
-const version = 4
+const version = 5
 
 //go:embed county
 var templates embed.FS
@@ -190,7 +191,7 @@ func newWorld(opts Options, root string) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{opts: opts, root: root, tally: &tally{counts: map[tallied]int{}}, last: int32(opts.Until), first: int32(opts.Until) - int32(opts.Days) + 1}
+	w := &world{opts: opts, root: root, tally: &tally{counts: map[tallied]int{}}, shelf: &shelf{holdings: map[held][]holding{}}, last: int32(opts.Until), first: int32(opts.Until) - int32(opts.Days) + 1}
 	if w.clock, err = newClock(cal, w.first, w.last); err != nil {
 		return nil, err
 	}
@@ -241,7 +242,6 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 	if hall.truth, err = newHallTruth(root); err != nil {
 		return Summary{}, err
 	}
-	cases, repeated := 0, 0
 	g.Go(func() error {
 		if err := hall.write(ctx, progress("service_hall")); err != nil {
 			return err
@@ -249,10 +249,7 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 		for i := range hall.open {
 			hall.truth.remember(w, &hall.open[i])
 		}
-		cases = hall.truth.cases.line - 1
-		var err error
-		repeated, err = hall.truth.finish(w)
-		return errors.Join(err, o.close())
+		return o.close()
 	})
 	for _, r := range registers {
 		o, err := task(r.office, r.style)
@@ -273,6 +270,11 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 	}
 	g.Go(func() error { return w.writePersons(root, map[string]bool{}) })
 	if err := g.Wait(); err != nil {
+		return Summary{}, err
+	}
+	cases := hall.truth.cases.line - 1
+	repeated, err := hall.truth.finish(w) // what need not have been asked for shows when all registers are written
+	if err != nil {
 		return Summary{}, err
 	}
 	if o, err = task("statistics", style{}); err != nil {
@@ -300,6 +302,7 @@ func finish(root string, opts Options, sum Summary, offices []string) error {
 	identifiers := append([]string{filepath.Join(root, "truth", "identifiers.canonical.part")}, parts("identifiers")...)
 	if err := errors.Join(
 		concatenate(filepath.Join(root, "truth", "records.csv"), parts("records"), "dataset,key,role,person"),
+		concatenate(filepath.Join(root, "truth", "holdings.csv"), parts("holdings"), "dataset,key,role,person_role,person,material_code,valid_from,valid_until"),
 		concatenate(filepath.Join(root, "truth", "incidents.csv"), parts("incidents"), "incident,caller,reported_at,closed_at,reopened"),
 		concatenate(filepath.Join(root, "truth", "quarantined.csv"), parts("quarantined"), "file,line,dataset,key,defect"),
 		concatenate(filepath.Join(root, "truth", "identifiers.txt"), identifiers, "")); err != nil {

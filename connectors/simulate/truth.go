@@ -193,12 +193,20 @@ func (t *hallTruth) finish(w *world) (repeated int, err error) {
 	repeats(t.submissions, true)
 	without := repeatShare(t.submissions, w.launch, true, true)
 	repeats(t.submissions, false)
-	out, err := createSheet(filepath.Join(w.root, "truth", "submissions.csv"), style{}, []string{"submission", "case_number", "party", "material_code", "submitted_at", "shared", "repeat", "scope"})
+	out, err := createSheet(filepath.Join(w.root, "truth", "submissions.csv"), style{}, []string{"submission", "case_number", "party", "material_code", "submitted_at", "shared", "repeat", "scope", "avoidable", "held_in"})
+	if err != nil {
+		return 0, err
+	}
+	types, err := sharing(w.root)
 	if err != nil {
 		return 0, err
 	}
 	for i := range t.submissions {
 		p := &t.submissions[i]
+		how, dataset := "", ""
+		if p.party&ofOrganisations == 0 && !p.shared {
+			how, dataset = w.shelf.avoidable(types, int32(p.party), materials[p.material].code, int32(p.at/dayLong))
+		}
 		party := personID(int32(p.party))
 		if p.party&ofOrganisations != 0 {
 			party = organisationID(int32(p.party &^ ofOrganisations))
@@ -206,7 +214,7 @@ func (t *hallTruth) finish(w *world) (repeated int, err error) {
 		if p.scope != firstTime {
 			repeated++
 		}
-		t.note(out.row(paperKey(p.number, int(p.seq)), p.number, party, materials[p.material].code, formatTime(p.at), fmt.Sprint(p.shared), fmt.Sprint(p.scope != firstTime), scopes[p.scope]))
+		t.note(out.row(paperKey(p.number, int(p.seq)), p.number, party, materials[p.material].code, formatTime(p.at), fmt.Sprint(p.shared), fmt.Sprint(p.scope != firstTime), scopes[p.scope], how, dataset))
 	}
 	if err := errors.Join(t.err, out.close(), t.cases.close(), t.steps.close(), t.ratings.close()); err != nil {
 		return 0, err

@@ -32,6 +32,7 @@ func ready(t *testing.T) conn.Conn {
 	t.Helper()
 	c := migrate(t)
 	empty(t, c)
+	exec(t, c, "TRUNCATE TABLE store.material_rules")
 	cal, err := calendar.Load(calendar.National())
 	if err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ type Config struct {
 	County        County                   `yaml:"county" json:"county" jsonschema:"required"`
 	Contracts     string                   `yaml:"contracts" json:"contracts" jsonschema:"required,description=Folder with the dataset contracts (*.yaml); relative to this file"`
 	Calendars     string                   `yaml:"calendars,omitempty" json:"calendars,omitempty" jsonschema:"description=Folder with working-calendar files that override single days; its folder national holds the nation's files of years that were published after this program and its folder province the province's"`
+	Materials     string                   `yaml:"materials,omitempty" json:"materials,omitempty" jsonschema:"description=Folder with rules of materials (*.yaml): how long papers are valid and what changes them; its folder province holds the province's. A rule replaces that of the same material in the layer before"`
 	Clocks        Clocks                   `yaml:"clocks,omitempty" json:"clocks,omitempty"`
 	Engines       Engines                  `yaml:"engines,omitempty" json:"engines,omitempty"`
 	Departments   map[string]contract.Text `yaml:"departments,omitempty" json:"departments,omitempty" jsonschema:"description=Names of the departments whose codes the data uses"`

@@ -77,6 +77,9 @@ func (c *Config) defaults() {
 	if c.Calendars != "" {
 		c.Calendars = c.Resolve(c.Calendars)
 	}
+	if c.Materials != "" {
+		c.Materials = c.Resolve(c.Materials)
+	}
 	if c.Interventions != "" {
 		c.Interventions = c.Resolve(c.Interventions)
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/identity"
+	"github.com/shirecounty/shire/schemas/material"
 )
 
 var update = flag.Bool("update", false, "write the generated JSON Schemas anew")
@@ -27,6 +28,7 @@ var schemas = map[string]struct {
 }{
 	"../contract/contract.schema.json": {contract.JSONSchema, []string{"../../docs/examples/*/contracts/*.yaml"}},
 	"../county/county.schema.json":     {county.JSONSchema, []string{"../../docs/examples/receipt/county.yaml"}},
+	"../material/rules.schema.json":    {material.JSONSchema, []string{"../material/rules/*.yaml"}},
 	"../identity/model.schema.json":    {identity.JSONSchema, []string{"../../docs/examples/identity/*.yaml"}},
 }
 
@@ -97,6 +99,7 @@ func TestSchemasRefuseMistakes(t *testing.T) {
 	countyText := `{county: {division: "350100", name_zh: 某县, name_en: X}, contracts: contracts, sources: [{name: s, kind: file, datasets: [d]}],
   jobs: [{name: a, do: {read: s}, every: 5m, missed: once, retries: {most: 3}}, {name: b, after: [a], do: review}],
   flow: {pack_rows: 10, pack_bytes: 1MiB, load_bytes: 1048576, load_age: "${AGE:-5s}"}, pseudonyms: {key: "${KEY}"}}`
+	materialText := `{jurisdiction: {zh: 某县, en: X}, materials: [{material: LEASE, valid_days: 365, change: fields, fields: [issuer, valid_from], source: a rule}]}`
 	for _, c := range []struct {
 		name, text, wrong, right string
 		generate                 func() ([]byte, error)
@@ -118,6 +121,10 @@ func TestSchemasRefuseMistakes(t *testing.T) {
 		{"no duration", countyText, `load_age: soon`, `load_age: "${AGE:-5s}"`, county.JSONSchema},
 		{"secret in the clear", countyText, `key: open sesame`, `key: "${KEY}"`, county.JSONSchema},
 		{"secret with a default in the clear", countyText, `key: "${KEY:-sesame}"`, `key: "${KEY}"`, county.JSONSchema},
+		{"typo in a material rule", materialText, "valid_day: 365", "valid_days: 365", material.JSONSchema},
+		{"unknown change of a paper", materialText, "change: field,", "change: fields,", material.JSONSchema},
+		{"unknown column of a paper", materialText, "[issuer, from]", "[issuer, valid_from]", material.JSONSchema},
+		{"a material rule without its source", materialText, "", ", source: a rule", material.JSONSchema},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			v := load(t, c.generate)

@@ -1,5 +1,6 @@
--- A paper is asked for again when somebody hands in a document that they had handed in before and that was still valid on
--- that day in the county. Who they are: the submission's own person and organisation, else those of its case.
+-- A paper is asked for again when somebody hands in what they had handed in before, unchanged, and that was still valid on that day
+-- in the county. How long it is valid when it does not say so, and what is a change, stands in store.material_rules. Who they are: the
+-- submission's own person and organisation, else those of its case.
 CREATE OR REPLACE VIEW mart.submissions
 (
     record UUID COMMENT 'the record: the same in every load',
@@ -20,12 +21,13 @@ CREATE OR REPLACE VIEW mart.submissions
     valid_from Nullable(Date32) COMMENT 'document valid from (有效期起)',
     valid_until Nullable(Date32) COMMENT 'document valid until, inclusive (有效期止); NULL when it does not expire',
     method LowCardinality(String) COMMENT 'paper, upload, or shared when met from shared data (提交方式)',
-    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same document, still valid, had been handed in before: to this department, else to another; empty when not (重复提交)'
+    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same paper, still valid and unchanged by the rules of its material, had been handed in before: to this department, else to another; empty when not (重复提交)'
 )
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS WITH
     toUUID('00000000-0000-0000-0000-000000000000') AS nobody,
     toDate32('2299-12-31') AS forever,
+    day -> toUInt64(toInt32(day) - toInt32(toDate32('1900-01-01'))) AS numbered,
     applicants AS
     (
         SELECT case_number, max(item_code) AS item,
@@ -37,7 +39,8 @@ AS WITH
         GROUP BY case_number
     ),
     -- Most documents come once. Those that came in two records, in whatever version, are found by a small hash without FINAL: all
-    -- that could be repeats, and a few more, which the rest of this view judges by what stands now.
+    -- that could be repeats, and a few more, which the rest of this view judges by what stands now. Where the rules do not ask for
+    -- the document, all papers of the material could be.
     suspects AS
     (
         SELECT record_id
@@ -50,13 +53,21 @@ AS WITH
             GROUP BY hash
             HAVING min(cityHash64(record_id)) != max(cityHash64(record_id))
         )
+        OR material_code IN (SELECT material_code FROM store.material_rules FINAL WHERE NOT has(compared, 'document'))
     ),
-    -- By person and by organisation: a paper of a firm comes back whoever carries it.
+    -- By person and by organisation: a paper of a firm comes back whoever carries it. What is not known is like nothing else.
     carried AS
     (
         SELECT
-            h.record_id AS record, h.department AS department, sipHash128(h.material_code, h.document) AS paper,
-            assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS day, ifNull(h.valid_until, forever) AS until,
+            h.record_id AS record, h.department AS department,
+            if(m.material_code = '', ['document'], m.compared) AS compared,
+            sipHash128(h.material_code, if(has(compared, 'document'), h.document, ''), if(has(compared, 'issuer'), h.issuer, ''),
+                if(has(compared, 'valid_from'), ifNull(toString(h.valid_from), ''), ''), if(has(compared, 'valid_until'), ifNull(toString(h.valid_until), ''), '')) AS paper,
+            assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS on_day, numbered(on_day) AS day,
+            numbered(coalesce(h.valid_until, m.valid_days > 0 ? addDays(ifNull(h.valid_from, on_day), m.valid_days - 1) : NULL, forever)) AS until,
+            m.newer_issue ? numbered(assumeNotNull(h.valid_from)) : 0 AS issue,
+            -- the issue and its end in one number, which windows are quick to compare
+            1000000 * issue + until AS issue_until,
             arrayJoin(arrayFilter(id -> id != nobody, [
                 multiIf(h.person_id = nobody, a.person, p.version > h.version, p.party_id, h.person_id),
                 multiIf(h.organisation_id = nobody, a.organisation, o.version > h.version, o.party_id, h.organisation_id)])) AS party
@@ -64,19 +75,23 @@ AS WITH
         LEFT JOIN applicants AS a ON h.case_number = a.case_number
         LEFT ANY JOIN store.current_links AS p ON h.person_record = p.record
         LEFT ANY JOIN store.current_links AS o ON h.organisation_record = o.record
-        WHERE h.method != 'shared' AND h.document != '' AND h.submitted_at IS NOT NULL
+        LEFT ANY JOIN (SELECT material_code, valid_days, compared, newer_issue FROM store.material_rules FINAL) AS m ON h.material_code = m.material_code
+        WHERE h.method != 'shared' AND h.submitted_at IS NOT NULL
+            AND (h.document != '' OR NOT has(compared, 'document')) AND (h.issuer != '' OR NOT has(compared, 'issuer'))
+            AND (h.valid_from IS NOT NULL OR NOT has(compared, 'valid_from') AND NOT m.newer_issue)
     ),
     repeats AS
     (
-        SELECT record, if(max(until_here >= day), 'same_department', 'across_departments') AS scope
+        -- Held against the newest issue that had been given before: no newer than that, and that one still valid.
+        SELECT record, if(max(intDiv(here, 1000000) >= issue AND here % 1000000 >= day), 'same_department', 'across_departments') AS scope
         FROM
         (
-            SELECT record, day,
-                max(until) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_anywhere,
-                max(until) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_here
+            SELECT record, day, issue,
+                max(issue_until) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anywhere,
+                max(issue_until) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS here
             FROM carried
         )
-        WHERE until_anywhere >= day
+        WHERE intDiv(anywhere, 1000000) >= issue AND anywhere % 1000000 >= day
         GROUP BY record
     )
 SELECT
