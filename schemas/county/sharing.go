@@ -9,7 +9,10 @@ import (
 
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
-	Audit Audit `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Audit   Audit         `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Clients []Client      `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
+	Issuers []Issuer      `yaml:"issuers,omitempty" json:"issuers,omitempty" jsonschema:"description=Authorisation servers whose tokens are taken (OAuth2 client credentials)"`
+	Limits  SharingLimits `yaml:"limits,omitempty" json:"limits,omitempty"`
 }
 
 // Audit is how the log of accesses to personal data is kept (docs/audit.md).
