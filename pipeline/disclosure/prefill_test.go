@@ -22,7 +22,9 @@ func TestPrefill(t *testing.T) {
 		reason string
 	}{
 		"held and granted": {nil, true, ""},
-		"no grant":         {func(w *town, _ *disclosure.Reader) { w.act(sharing.Event{Request: "g", Act: sharing.Revoke, Department: "data", Reason: "x"}) }, false, disclosure.NotGranted},
+		"no grant": {func(w *town, _ *disclosure.Reader) {
+			w.act(sharing.Event{Request: "g", Act: sharing.Revoke, Department: "data", Reason: "x"})
+		}, false, disclosure.NotGranted},
 		"a grant of less than what shows that it is valid": {func(w *town, _ *disclosure.Reader) {
 			w.act(sharing.Event{Request: "g", Act: sharing.Revoke, Department: "data", Reason: "x"})
 			w.grant("less", "residents", map[string]sharing.Mask{"register": sharing.Full})
