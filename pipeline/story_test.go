@@ -240,7 +240,9 @@ func TestHandedInOnce(t *testing.T) {
 	}
 	// The unified view, and the lookup by what the resident shows.
 	for what, call := range map[string]func() (*disclosure.Person, error){
-		"person": func() (*disclosure.Person, error) { return desk.Person(ctx, read("S-2", "health", "339921MZ0002"), person) },
+		"person": func() (*disclosure.Person, error) {
+			return desk.Person(ctx, read("S-2", "health", "339921MZ0002"), person)
+		},
 		"lookup": func() (*disclosure.Person, error) {
 			return desk.Lookup(ctx, read("S-2", "health", "339921MZ0002"), disclosure.Attributes{Number: card})
 		},
