@@ -1,6 +1,6 @@
 -- A paper is asked for again when somebody hands in what they had handed in before, unchanged, and that was still valid on that day
--- in the county. How long it is valid when it does not say so, and what is a change, stands in store.material_rules. Who they are: the
--- submission's own person and organisation, else those of its case.
+-- in the county. How long it is valid when it does not say so, and what is a change, stands in store.material_rules. Where shared data
+-- stood for that paper instead, a repeat was avoided. Who they are: the submission's own person and organisation, else those of its case.
 CREATE OR REPLACE VIEW mart.submissions
 (
     record UUID COMMENT 'the record: the same in every load',
@@ -21,7 +21,8 @@ CREATE OR REPLACE VIEW mart.submissions
     valid_from Nullable(Date32) COMMENT 'document valid from (有效期起)',
     valid_until Nullable(Date32) COMMENT 'document valid until, inclusive (有效期止); NULL when it does not expire',
     method LowCardinality(String) COMMENT 'paper, upload, or shared when met from shared data (提交方式)',
-    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same paper, still valid and unchanged by the rules of its material, had been handed in before: to this department, else to another; empty when not (重复提交)'
+    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same paper, still valid and unchanged by the rules of its material, had been handed in before: to this department, else to another; empty when not (重复提交)',
+    spared LowCardinality(String) COMMENT 'of a paper met from shared data: same_department or across_departments when the same paper, still valid and unchanged, had been handed in before, so that a repeat was avoided; empty when not (避免重复提交)'
 )
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS WITH
@@ -59,7 +60,7 @@ AS WITH
     carried AS
     (
         SELECT
-            h.record_id AS record, h.department AS department,
+            h.record_id AS record, h.department AS department, h.method = 'shared' AS shared,
             if(m.material_code = '', ['document'], m.compared) AS compared,
             sipHash128(h.material_code, if(has(compared, 'document'), h.document, ''), if(has(compared, 'issuer'), h.issuer, ''),
                 if(has(compared, 'valid_from'), ifNull(toString(h.valid_from), ''), ''), if(has(compared, 'valid_until'), ifNull(toString(h.valid_until), ''), '')) AS paper,
@@ -76,19 +77,19 @@ AS WITH
         LEFT ANY JOIN store.current_links AS p ON h.person_record = p.record
         LEFT ANY JOIN store.current_links AS o ON h.organisation_record = o.record
         LEFT ANY JOIN (SELECT material_code, valid_days, compared, newer_issue FROM store.material_rules FINAL) AS m ON h.material_code = m.material_code
-        WHERE h.method != 'shared' AND h.submitted_at IS NOT NULL
+        WHERE h.submitted_at IS NOT NULL
             AND (h.document != '' OR NOT has(compared, 'document')) AND (h.issuer != '' OR NOT has(compared, 'issuer'))
             AND (h.valid_from IS NOT NULL OR NOT has(compared, 'valid_from') AND NOT m.newer_issue)
     ),
     repeats AS
     (
         -- Held against the newest issue that had been given before: no newer than that, and that one still valid.
-        SELECT record, if(max(intDiv(here, 1000000) >= issue AND here % 1000000 >= day), 'same_department', 'across_departments') AS scope
+        SELECT record, any(shared) AS shared, if(max(intDiv(here, 1000000) >= issue AND here % 1000000 >= day), 'same_department', 'across_departments') AS scope
         FROM
         (
-            SELECT record, day, issue,
-                max(issue_until) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anywhere,
-                max(issue_until) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS here
+            SELECT record, day, issue, shared,
+                maxIf(issue_until, NOT shared) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anywhere,
+                maxIf(issue_until, NOT shared) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS here
             FROM carried
         )
         WHERE intDiv(anywhere, 1000000) >= issue AND anywhere % 1000000 >= day
@@ -99,7 +100,8 @@ SELECT
     multiIf(s.person_id = nobody, a.person, p.version > s.version, p.party_id, s.person_id) AS person_id,
     multiIf(s.organisation_id = nobody, a.organisation, o.version > s.version, o.party_id, s.organisation_id) AS organisation_id,
     s.department AS department, a.item AS item_code, material_code, material_name, issuer, document,
-    submitted_at, valid_from, valid_until, method, r.scope AS repeat
+    submitted_at, valid_from, valid_until, method,
+    if(r.shared, '', r.scope) AS repeat, if(r.shared, r.scope, '') AS spared
 FROM store.submissions AS s FINAL
 LEFT ANY JOIN store.current_links AS p ON s.person_record = p.record
 LEFT ANY JOIN store.current_links AS o ON s.organisation_record = o.record
