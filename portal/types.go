@@ -15,7 +15,7 @@ type Definition struct {
 	LeavesOut   *metrics.Text `json:"leaves_out,omitempty" jsonschema:"description=What is not counted"`
 	Theme       string        `json:"theme,omitempty" jsonschema:"description=What it is about: one of the themes of the pages"`
 	Kind        string        `json:"kind" jsonschema:"enum=simple,enum=ratio,enum=derived,enum=survival"`
-	Unit        string        `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
+	Unit        string        `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=papers,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
 	Better      string        `json:"better" jsonschema:"enum=up,enum=down"`
 	View        string        `json:"view" jsonschema:"description=Where an analyst finds it in SQL"`
 	Dimensions  []string      `json:"dimensions" jsonschema:"description=What by and the filters may name"`
