@@ -99,7 +99,15 @@ type Status struct {
 	Sources               []SourceStatus   `json:"sources"`
 	Drift                 []DriftStatus    `json:"drift" jsonschema:"description=Changes of the sources' columns that somebody should look at"`
 	Engines               []EngineStatus   `json:"engines"`
+	Share                 *ShareStatus     `json:"sharing,omitempty" jsonschema:"description=How far the records to share are; absent when the county shares none or the node is stopped"`
 	Generation            uint64           `json:"generation" jsonschema:"description=Changes with every completed load; set by the portal"`
+}
+
+// ShareStatus is how far the records to share are behind the bus.
+type ShareStatus struct {
+	LagMessages uint64  `json:"lag_messages" jsonschema:"description=Messages on the bus that are not among the records to share; as of the last second"`
+	LagSeconds  float64 `json:"lag_seconds" jsonschema:"description=For how long the oldest of them has been missing"`
+	Problem     string  `json:"problem,omitempty" jsonschema:"description=Why nothing is shared at the moment"`
 }
 
 // OwnerStatus is how many rows wait in quarantine for one owner.

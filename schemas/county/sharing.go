@@ -16,13 +16,16 @@ var purposeCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
-	Clients  []Client                 `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
-	Issuers  []Issuer                 `yaml:"issuers,omitempty" json:"issuers,omitempty" jsonschema:"description=Authorisation servers whose tokens are taken (OAuth2 client credentials)"`
-	Limits   SharingLimits            `yaml:"limits,omitempty" json:"limits,omitempty"`
 	Purposes map[string]contract.Text `yaml:"purposes,omitempty" json:"purposes,omitempty" jsonschema:"description=What departments may ask for data for: code and name of each purpose (用途)"`
 	Lead     string                   `yaml:"lead,omitempty" json:"lead,omitempty" jsonschema:"description=Code of the lead department (主管部门)\\, which sees every request and may suspend or revoke every grant"`
 	Rules    string                   `yaml:"rules,omitempty" json:"rules,omitempty" jsonschema:"description=Folder with deadlines of the county's own (*.yaml)\\, tighter than the nation's; its folder province holds the province's; relative to this file"`
 	Audit    Audit                    `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Items    string                   `yaml:"items,omitempty" json:"items,omitempty" jsonschema:"description=File with the county's service items and the materials that each requires; relative to this file"`
+	Lag      Duration                 `yaml:"lag,omitempty" json:"lag,omitempty" jsonschema:"description=How far what is shared may be behind what the departments have sent; reads are refused beyond it; 1m when absent"`
+	Cipher   string                   `yaml:"cipher,omitempty" json:"cipher,omitempty" jsonschema:"enum=aes-256-gcm,enum=sm4-gcm,default=aes-256-gcm,description=How the records to share are sealed on the disk; another one than before has the store made anew"`
+	Clients  []Client                 `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
+	Issuers  []Issuer                 `yaml:"issuers,omitempty" json:"issuers,omitempty" jsonschema:"description=Authorisation servers whose tokens are taken (OAuth2 client credentials)"`
+	Limits   SharingLimits            `yaml:"limits,omitempty" json:"limits,omitempty"`
 }
 
 // Audit is how the log of accesses to personal data is kept (docs/audit.md).
@@ -36,6 +39,7 @@ type Audit struct {
 
 func (c *Config) proveSharing(fail func(path, do, format string, args ...any)) {
 	c.proveRequests(fail)
+	c.proveStore(fail)
 	a := &c.Sharing.Audit
 	orDefault(&a.Hash, "sha256")
 	orDefault(&a.Signature, "ed25519")
@@ -76,5 +80,22 @@ func (c *Config) proveRequests(fail func(path, do, format string, args ...any)) 
 		if info, err := os.Stat(c.Sharing.Rules); err != nil || !info.IsDir() {
 			fail("$.sharing.rules", "make the folder, or leave rules out", "there is no folder %s for the deadlines", c.Sharing.Rules)
 		}
+	}
+}
+
+// proveStore proves how records to share are kept.
+func (c *Config) proveStore(fail func(path, do, format string, args ...any)) {
+	s := &c.Sharing
+	orDefault(&s.Lag, Duration(time.Minute))
+	orDefault(&s.Cipher, "aes-256-gcm")
+	if !slices.Contains([]string{"aes-256-gcm", "sm4-gcm"}, s.Cipher) {
+		fail("$.sharing.cipher", "write aes-256-gcm or sm4-gcm", "records to share are not sealed with %q", s.Cipher)
+	}
+	if s.Items == "" {
+		return
+	}
+	s.Items = c.Resolve(s.Items)
+	if info, err := os.Stat(s.Items); err != nil || info.IsDir() {
+		fail("$.sharing.items", "name the file, or leave items out", "there is no file %s with the service items", s.Items)
 	}
 }
