@@ -34,6 +34,7 @@ import (
 	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/identity"
 	"github.com/shirecounty/shire/schemas/pseudonym"
+	"github.com/shirecounty/shire/schemas/semantic"
 	"github.com/shirecounty/shire/schemas/sharing"
 )
 
@@ -61,9 +62,18 @@ type shareNode struct {
 type citizen struct{ name, number, birth, phone, otherPhone, address, household string }
 
 var (
-	zhang = citizen{"张晓梅", "330127198503072444", "1985-03-07", "13812345678", "13900001111", "浙江省淳安县千岛湖镇梦姑路12号", "H-70001"}
-	li    = citizen{"李建国", "330127197006151235", "1970-06-15", "13687654321", "", "浙江省淳安县汾口镇武强路8号", "H-70002"}
+	zhang = citizen{"张晓梅", withDigit("33012719850307244"), "1985-03-07", "13812345678", "13900001111", "浙江省淳安县千岛湖镇梦姑路12号", "H-70001"}
+	li    = citizen{"李建国", withDigit("33012719700615123"), "1970-06-15", "13687654321", "", "浙江省淳安县汾口镇武强路8号", "H-70002"}
 )
+
+// withDigit adds the check digit.
+func withDigit(first string) string {
+	digit, ok := semantic.CheckDigit(first)
+	if !ok {
+		panic("no check digit")
+	}
+	return first + string(digit)
+}
 
 // secrets are the texts that must not be seen where nothing personal may be.
 func (c citizen) secrets() []string {
@@ -78,7 +88,7 @@ const (
 	shareClerk   = "王芳"
 )
 
-var columnsOfPeople = []string{"name", "id_number", "birth_date"}
+var columnsOfPeople = []string{"name", "id_number", "sex", "birth_date", "phone", "address", "household", "division"}
 
 // openShareNode opens a node in a directory; fresh says that nothing is in it yet.
 func openShareNode(ctx context.Context, dir string, fresh bool) (n *shareNode, err error) {
@@ -138,7 +148,9 @@ func openShareNode(ctx context.Context, dir string, fresh bool) (n *shareNode, e
 // noLooks stands for ClickHouse, which these tests run without.
 type noLooks struct{}
 
-func (noLooks) Written(context.Context) (uint64, error) { return 0, errors.New("there is no warehouse") }
+func (noLooks) Written(context.Context) (uint64, error) {
+	return 0, errors.New("there is no warehouse")
+}
 func (noLooks) On(context.Context, []pseudonym.ID, uint64, int) ([]audit.Entry, error) {
 	return nil, errors.New("there is no warehouse")
 }
@@ -168,7 +180,7 @@ func (n *shareNode) fill(ctx context.Context) error {
 		row++
 		mention := n.mention(dataset, key, role)
 		at := change.Version(2, row)
-		matched = append(matched, partition.Change{At: at, Version: at, Time: time.Now(), Record: mention, Dataset: dataset, Role: role, Values: []string{c.name, c.number, c.birth}})
+		matched = append(matched, partition.Change{At: at, Version: at, Time: time.Now(), Record: mention, Dataset: dataset, Role: role, Values: []string{c.name, c.number, "", c.birth, "", "", "", ""}})
 		r.ID, r.Version, r.Dataset, r.Source, r.Received, r.Contract = serving.RecordID(n.hasher, dataset, key), at, dataset, "test", time.Now().UTC().Truncate(time.Microsecond), n.set[dataset].Hash
 		r.Mentions = []serving.Mention{{Person: true, Role: role, Record: mention, Number: serving.NumberID(n.hasher, true, c.number)}}
 		served = append(served, serving.Change{Record: &r})
