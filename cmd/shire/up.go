@@ -100,7 +100,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if _, err := n.tellModels(ctx); err != nil {
 		return err
 	}
-	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = n, n.figures, n.desk, n.accesses, n.bus, n.analyst
+	h.portal, h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = p, n, n.figures, n.desk, n.accesses, n.bus, n.analyst
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": url}); err != nil {
 			return err
