@@ -223,7 +223,9 @@ func TestRequestSmuggling(t *testing.T) {
 // Slow clients are let go, and do not keep others from being answered.
 func TestSlowClients(t *testing.T) {
 	short := 300 * time.Millisecond
-	w := newShareWorld(t, wide, func(o *Options) { o.times = &serverTimes{header: short, read: 3 * short, write: time.Minute, idle: short} })
+	w := newShareWorld(t, wide, func(o *Options) {
+		o.times = &serverTimes{header: short, read: 3 * short, write: time.Minute, idle: short}
+	})
 	var slow []net.Conn
 	for range 200 {
 		c := w.dial()

@@ -18,6 +18,7 @@ import (
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/semantic"
+	"github.com/shirecounty/shire/schemas/sharing"
 )
 
 // entry is a row of a department's file as its contract reads it.
@@ -347,6 +348,23 @@ func TestDefectsComeAtTheirRates(t *testing.T) {
 		got, slack := count[name]/c.of, 5*math.Sqrt(c.rate*(1-c.rate)/c.of)+.02
 		if math.Abs(got-c.rate) > slack {
 			t.Errorf("%s: %.3f of the records, want %.3f", name, got, c.rate)
+		}
+	}
+}
+
+// What the county's list of items says is what the program asks for.
+func TestServiceItems(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "items.yaml")
+	if err := writeItems(file); err != nil {
+		t.Fatal(err)
+	}
+	got, err := sharing.LoadItems(file)
+	if err != nil || len(got) != len(items) {
+		t.Fatalf("%d items, %v", len(got), err)
+	}
+	for _, it := range items {
+		if said := got[it.code]; len(said.Materials)+len(said.Sometimes) != len(it.asks) || said.Name.Zh != it.name || said.Department != departments[it.department].code {
+			t.Errorf("%s: %+v", it.code, said)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package simulate
 import (
 	"fmt"
 	"io/fs"
+	"os"
 	"strings"
 )
 
@@ -161,6 +162,25 @@ var items = []item{
 		[]ask{{businessLicence, .7}, {lease, .6}, {propertyCertificate, .3}}, false},
 	{"339921SC0002", "食品经营许可", marketRegulation, false, 20, 7, 35, even, .55, companies, .12,
 		[]ask{{businessLicence, 1}, {lease, .6}, {medicalReport, .7}}, false},
+}
+
+// writeItems writes the county's list of service items: what each requires of all, and of some.
+func writeItems(file string) error {
+	var b strings.Builder
+	b.WriteString("# What each service item requires (材料编码): of every case, and of some.\nitems:\n")
+	for _, it := range items {
+		var always, sometimes []string
+		for _, a := range it.asks {
+			if a.share == 1 {
+				always = append(always, materials[a.material].code)
+			} else {
+				sometimes = append(sometimes, materials[a.material].code)
+			}
+		}
+		fmt.Fprintf(&b, "  - {code: %q, name: {zh: %s, en: %s}, department: %s, materials: [%s], sometimes: [%s]}\n",
+			it.code, it.name, it.code, departments[it.department].code, strings.Join(always, ", "), strings.Join(sometimes, ", "))
+	}
+	return os.WriteFile(file, []byte(b.String()), 0o644)
 }
 
 // link is the data link (数据专线): from its launch the register of public security answers civil affairs' questions.

@@ -217,6 +217,9 @@ func write(ctx context.Context, opts Options, root string) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if err := writeItems(filepath.Join(root, "items.yaml")); err != nil {
+		return Summary{}, err
+	}
 	if err := copyTemplates(root, w.launch); err != nil {
 		return Summary{}, err
 	}

@@ -1,7 +1,6 @@
 package disclosure
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -249,6 +248,3 @@ func (h *hearing) fits(want wanted, person pseudonym.ID, records []*serving.Reco
 	}
 	return name && birth
 }
-
-// newest orders by when a record's version came.
-func newest(a, b *serving.Record) int { return cmp.Compare(b.Version, a.Version) }

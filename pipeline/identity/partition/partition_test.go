@@ -351,9 +351,45 @@ func testEqualsTheDefinition(t *testing.T) {
 			r.choose(rt, spec)
 			cut(rt, r, changes)
 			compare(rt, what, r.at, want)
+			whose(rt, r)
 			r.p.Close()
 		}
 	})
+}
+
+// whose asks by records and by parties, and has to hear what decisions and links said.
+func whose(rt *rapid.T, r *rig) {
+	records := slices.Collect(maps.Keys(r.at))
+	parties := map[pseudonym.ID]map[pseudonym.ID]bool{}
+	for i, party := range r.p.Whom(append(records, recordID(1<<20))) {
+		if i == len(records) {
+			if !party.IsZero() {
+				rt.Fatal("a record that never was belongs to somebody")
+			}
+			break
+		}
+		if party != r.at[records[i]] {
+			rt.Fatalf("record %s is of %s and not of %s", records[i], party, r.at[records[i]])
+		}
+		if parties[party] == nil {
+			parties[party] = map[pseudonym.ID]bool{}
+		}
+		parties[party][records[i]] = true
+	}
+	for party, want := range parties {
+		if party.IsZero() {
+			continue
+		}
+		held := r.p.Held(party, 1000)
+		for _, id := range held {
+			if !want[id] {
+				rt.Fatalf("party %s holds %s, which is another's", party, id)
+			}
+		}
+		if len(held) != len(want) || len(r.p.Held(party, 1)) != 1 {
+			rt.Fatalf("party %s holds %d records and not %d", party, len(held), len(want))
+		}
+	}
 }
 
 func firstOf[A, B any](a A, _ B) A  { return a }
