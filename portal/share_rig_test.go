@@ -41,7 +41,13 @@ import (
 func TestMain(m *testing.M) {
 	embedded.RunChildIfAsked()
 	runShareNodeIfAsked()
-	os.Exit(m.Run())
+	code := m.Run()
+	if n := sharedNode.node; n != nil {
+		if err := errors.Join(n.close(), os.RemoveAll(sharedNode.dir)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}
+	os.Exit(code)
 }
 
 // shareNode is what stands behind the sharing interface, all of it real: bus, access log, store, identities, grants, desk.
@@ -300,6 +306,7 @@ func (l *lockedBuffer) String() string {
 var sharedNode struct {
 	once sync.Once
 	node *shareNode
+	dir  string
 	keys map[string]string
 	err  error
 }
@@ -309,7 +316,7 @@ func newShareWorld(t *testing.T, limits county.SharingLimits, change ...func(*Op
 	t.Helper()
 	sharedNode.once.Do(func() {
 		dir, err := os.MkdirTemp("", "share-")
-		if sharedNode.err = err; err != nil {
+		if sharedNode.dir, sharedNode.err = dir, err; err != nil {
 			return
 		}
 		sharedNode.keys = map[string]string{}
