@@ -28,6 +28,12 @@ func (p *Portal) guard(next http.Handler, loopback bool) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 
+		// A body in chunks may have had a length beside it, of which net/http says nothing: a proxy that went by the length would
+		// take what lies behind for the body, and the portal for another request (smuggling). Nothing is read behind it.
+		if len(r.TransferEncoding) > 0 {
+			h.Set("Connection", "close")
+		}
+
 		defer func() {
 			if v := recover(); v != nil {
 				if v == http.ErrAbortHandler {

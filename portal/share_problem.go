@@ -38,6 +38,7 @@ var denials = map[sharing.Code]sentence{
 	sharing.OtherPurpose:     {"The grant is for another purpose. Send that purpose if it is yours, or ask for a grant.", "授权用途与本次用途不符。如用途有误请更正，否则请另行申请授权。"},
 	sharing.ItemNotGranted:   {"The grant does not cover this service item. Ask the owner to extend it.", "授权未包含该事项，请向数源部门申请扩展。"},
 	sharing.RowsNotGranted:   {"The grant does not cover this record: it is of another region or case than the grant names.", "授权未包含该记录（区域或办件超出授权范围）。"},
+	disclosure.NotMet:        {"The material is not met any more: what it was met with has changed. Ask for a new prefill.", "该材料已不再满足（原依据已变化），请重新预填。"},
 	sharing.FieldsNotGranted: {"The grant covers none of the fields that were asked for. Ask for those that it names.", "授权未包含所请求的字段，请改为请求已授权的字段。"},
 }
 
@@ -47,7 +48,9 @@ var missed = map[sharing.Code]bool{sharing.NoCase: true, sharing.OtherDepartment
 // mistakes tell in Chinese in what part of a request a mistake is.
 var mistakes = map[string]string{
 	"attributes": "身份信息有误：请填写有效的公民身份号码，或同时填写姓名和出生日期。", "key": "记录主键有误：请按数据合同的主键字段填写。", "fields": "字段有误：请填写数据合同中的字段名。",
-	"materials": "材料编码有误。", "prefill": "预填编号有误：请使用最近一次预填返回的编号。", "material": "材料编码有误：请使用预填结果中的材料编码。", "reason": "理由有误：请简要说明理由，且不得包含个人信息。",
+	"materials": "材料编码有误。", "prefill": "预填编号有误：请使用最近一次预填返回的编号。", "material": "材料编码有误：请使用预填结果中的材料编码。", "reason": "理由有误：请使用规定的理由代码（见 /openapi.json）。",
+	"dataset": "目录中该部门没有此数据集。", "client": "客户端名称过长。", "department": "部门编码过长。", "clerk": "经办人过长（至多 100 字节）。", "purpose": "用途过长（至多 100 字节）。",
+	"item": "事项编码过长（至多 100 字节）。", "case": "办件编号过长（至多 100 字节）。",
 }
 
 // problem is what a call failed with, in the words of the interface.
@@ -71,9 +74,13 @@ func (s *share) problem(r *http.Request, err error) *Problem {
 		}
 		text, ok := denials[code]
 		if !ok {
-			text = sentence{"The read is refused.", "读取被拒绝。"}
+			text = sentence{"The read is refused. Ask the county's data bureau.", "读取被拒绝，请联系县数据局。"}
 		}
-		return problem(http.StatusForbidden, string(code), text.en).zh(text.zh)
+		status := http.StatusForbidden
+		if code == disclosure.NotMet {
+			status = http.StatusConflict
+		}
+		return problem(status, string(code), text.en).zh(text.zh)
 	case errors.As(err, &mistake):
 		zh := mistakes[mistake.Field]
 		if zh == "" {
@@ -119,7 +126,7 @@ func (Problem) JSONSchemaExtend(schema *jsonschema.Schema) {
 		add(c)
 	}
 	for _, c := range []sharing.Code{sharing.NoClerk, sharing.NoPurpose, sharing.NoCase, sharing.OtherItem, sharing.CaseNotOpen, sharing.NotOfCase, sharing.NoGrant, sharing.GrantNotLive,
-		sharing.OtherPurpose, sharing.ItemNotGranted, sharing.RowsNotGranted, sharing.FieldsNotGranted} {
+		sharing.OtherPurpose, sharing.ItemNotGranted, sharing.RowsNotGranted, sharing.FieldsNotGranted, disclosure.NotMet} {
 		add(string(c))
 	}
 }

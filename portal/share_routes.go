@@ -27,7 +27,7 @@ const (
 // clientDoor is how a client proves itself, in OpenAPI's words.
 const clientDoor = "client"
 
-var shareProblems = []int{400, 401, 403, 408, 413, 415, 422, 429, 503}
+var shareProblems = []int{400, 401, 403, 408, 409, 413, 415, 422, 429, 503}
 
 func (s *share) routes() []route {
 	reason := []parameter{

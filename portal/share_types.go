@@ -124,7 +124,7 @@ type MaterialUse struct {
 // MaterialDecline says why a material is asked for in spite of a prefill.
 type MaterialDecline struct {
 	Material string `json:"material"`
-	Reason   string `json:"reason" jsonschema:"description=For the metrics; it must name nobody"`
+	Reason   string `json:"reason" jsonschema:"enum=outdated,enum=wrong,enum=other_person,enum=original_needed,enum=out_of_order,enum=other"`
 }
 
 func sharedValue(v disclosure.Value) SharedValue {

@@ -1,7 +1,6 @@
 package portal
 
 import (
-	"cmp"
 	"fmt"
 	"hash/maphash"
 	"math"
@@ -211,7 +210,7 @@ func (w *watch) states() []ClientState {
 		}
 		if stop := w.stopped(c, now); stop != nil {
 			until := stop.until.UTC()
-			s.StoppedUntil, s.Reason = &until, cmp.Or(stop.reason)
+			s.StoppedUntil, s.Reason = &until, stop.reason
 		}
 		out = append(out, s)
 	}

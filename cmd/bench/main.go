@@ -39,6 +39,8 @@ func choose(ctx context.Context) error {
 			return embedded.RunLocal(os.Args[2:]...)
 		case "changes":
 			return runChanges(ctx, os.Args[2])
+		case "views":
+			return runViews(ctx, os.Args[2])
 		case "capture":
 			if len(os.Args) == 5 {
 				return runLarge(ctx, os.Args[2], os.Args[3], os.Args[4])
@@ -73,7 +75,7 @@ func choose(ctx context.Context) error {
 }
 
 // parts are what can be measured alone.
-var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs", "audit", "metrics"}
+var parts = []string{"load", "stream", "batch", "changes", "capture", "freshness", "durability", "jobs", "audit", "metrics", "views"}
 
 // figures are what a part measured, and what the report says of it.
 type figures interface{ section(options) section }
@@ -83,6 +85,7 @@ var measures = map[string]func(context.Context, options, string) (figures, error
 	"capture": measure(measureCapture), "freshness": measure(measureFreshness), "durability": measure(measureDurability), "jobs": measure(measureJobs),
 	"audit":   measure(measureAudit),
 	"metrics": measure(measureMetrics),
+	"views":   measure(measureViews),
 }
 
 func measure[F figures](m func(context.Context, options, string) (F, error)) func(context.Context, options, string) (figures, error) {

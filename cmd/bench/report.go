@@ -17,7 +17,7 @@ type section struct {
 }
 
 // titles are all sections of the report, in its order.
-var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs, titleAudit, titleMetrics}
+var titles = []string{titleLoad, titleStream, titleBatch, titleChanges, titleCapture, titleFreshness, titleDurability, titleJobs, titleAudit, titleMetrics, titleViews}
 
 const (
 	titleLoad       = "One file into the warehouse"
@@ -30,6 +30,7 @@ const (
 	titleJobs       = "Ten thousand jobs"
 	titleAudit      = "The log of accesses"
 	titleMetrics    = "Figures of a large county"
+	titleViews      = "Audited views of persons"
 )
 
 const preamble = `# Benchmarks

@@ -58,6 +58,8 @@ func serveControl(n *node, h *health) (stop func(), err error) {
 		},
 		askStatus:    func([]byte) (any, error) { return h.Status(ctx) },
 		askReconcile: func(data []byte) (any, error) { return n.answerReconcile(ctx, data) },
+		askClients:   h.answerClients,
+		askLift:      func(data []byte) (any, error) { return h.answerLift(ctx, data) },
 	}
 	var subscriptions []*nats.Subscription
 	stop = func() {

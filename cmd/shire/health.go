@@ -19,6 +19,9 @@ type health struct {
 	gate *ingest.Gate // closed while the disk is low
 	jobs lateJobs
 	desk portalJobs
+
+	portal *portal.Portal // nil before the node serves
+
 	dead chan error // why an engine will not come back by itself; holds one
 
 	mu     sync.Mutex

@@ -53,7 +53,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door, Register: register, Sharing: sharing,
+		Push: door, Register: register, Sharing: sharing, TLS: s.config.Portal.TLS,
 	})
 	if err != nil {
 		return err
@@ -61,6 +61,10 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	address, err := p.Listen()
 	if err != nil {
 		return err
+	}
+	url := "http://" + address.String()
+	if s.config.Portal.TLS != nil {
+		url = "https://" + address.String()
 	}
 	e, err := a.start(ctx, s, h.engineChanged)
 	if err != nil {
@@ -96,9 +100,9 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if _, err := n.tellModels(ctx); err != nil {
 		return err
 	}
-	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = n, n.figures, n.desk, n.accesses, n.bus, n.analyst
+	h.portal, h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = p, n, n.figures, n.desk, n.accesses, n.bus, n.analyst
 	if e.own != nil {
-		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
+		if err := e.own.SetExtra(map[string]string{"portal": url}); err != nil {
 			return err
 		}
 	}
@@ -107,7 +111,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	defer stopControl()
-	if err := a.runAll(ctx, n, h, p, "http://"+address.String(), beside); err != nil {
+	if err := a.runAll(ctx, n, h, p, url, beside); err != nil {
 		return err
 	}
 	return lease.Err()
