@@ -35,12 +35,14 @@ import (
 	"github.com/shirecounty/shire/pipeline/registry"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/calendar"
+	"github.com/shirecounty/shire/schemas/catalogue"
 	"github.com/shirecounty/shire/schemas/clickhouse"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
 	schema "github.com/shirecounty/shire/schemas/identity"
 	"github.com/shirecounty/shire/schemas/metrics"
 	"github.com/shirecounty/shire/schemas/pseudonym"
+	"github.com/shirecounty/shire/schemas/sharing"
 )
 
 // layoutVersion is the version of the data directory's layout that this binary writes.
@@ -57,6 +59,7 @@ type setup struct {
 	metrics   metrics.Set
 	zone      *time.Location
 	works     map[string]work // of the jobs, by their names
+	rules     *sharing.Rules  // deadlines of requests for data
 
 	interventions []registry.Definition
 }
@@ -85,6 +88,9 @@ func (a *app) readSetup() (*setup, error) {
 		return nil, err
 	}
 	if err := s.readInterventions(); err != nil {
+		return nil, err
+	}
+	if err := s.readRules(); err != nil {
 		return nil, err
 	}
 	if err := s.proveJobs(); err != nil {
@@ -274,6 +280,8 @@ type node struct {
 	identities *identity.Matching
 	counts     *identity.Counter
 	desk       *pipeline.Desk
+	exchange   *pipeline.Exchange
+	catalogue  catalogue.Version // in use
 	accesses   *auditLog
 	flow       *pipeline.Flow
 	sources    []*ingest.Source
@@ -319,6 +327,7 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		Limits: columnar.Limits{Rows: s.config.Flow.LoadRows, Bytes: int(s.config.Flow.LoadBytes), Age: time.Duration(s.config.Flow.LoadAge)},
 	})
 	n.counts = identity.NewCounter(n.identities)
+	n.exchange = pipeline.NewExchange(n.bus, s.sharingWorld)
 	n.desk = pipeline.NewDesk(pipeline.DeskOptions{Bus: n.bus, Identities: pipeline.Always(n.identities), Loaded: n.flow.Drain})
 	if n.accesses, err = a.openAudit(ctx, s, e, n.warehouse.Conn()); err != nil {
 		return nil, err
@@ -434,6 +443,9 @@ func (n *node) writeViews(ctx context.Context) error {
 	}
 	return n.persist(ctx, func(ctx context.Context) error {
 		if err := clickhouse.LoadReference(ctx, n.warehouse.Conn(), n.calendar, n.config.Departments, maps.Values(n.contracts)); err != nil {
+			return err
+		}
+		if err := n.writeSharing(ctx); err != nil {
 			return err
 		}
 		if err := n.views().Apply(ctx, n.warehouse.Conn()); err != nil {

@@ -39,6 +39,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
 	figures, desk, accesses, inboxes, register := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}, &lateRegister{}
+	exchange := &lateSharing{}
 	door, err := a.door(s, h.gate, inboxes)
 	if err != nil {
 		return err
@@ -49,6 +50,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
 		Push: door, Register: register,
+		Catalogue: exchange, Requests: exchange.pages(s, a.data), Supervision: &portal.SupervisionOptions{Log: exchange, Supervisors: accounts.Supervisors(a.data)},
 	})
 	if err != nil {
 		return err
@@ -86,6 +88,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = n, n.figures, n.desk, n.accesses, n.bus, n.analyst
+	exchange.node.Store(n)
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": "http://" + address.String()}); err != nil {
 			return err
