@@ -248,6 +248,9 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
 		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
 	a.evaluateAll(ctx, n)
+	if err := n.demoRequests(ctx, time.Now()); err != nil {
+		return err
+	}
 	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}
