@@ -61,13 +61,13 @@ function Rows({ list, page, open }: { list: (Overdue | Request)[]; page: Page; o
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label={t("sharing.requests")}>
       <table>
-        <thead><tr>{(["request", "item", "from", "owner", "state", "clock"] as const).map((k) => <th key={k} scope="col">{t(({ request: "sharing.request", item: "sharing.item", from: "sharing.from", owner: "sharing.owner", state: "sharing.state", clock: "sharing.clock" } as const)[k])}</th>)}</tr></thead>
+        <thead><tr>{(["request", "item", "clock", "state", "from", "owner"] as const).map((k) => <th key={k} scope="col">{t(({ request: "sharing.request", item: "sharing.item", from: "sharing.from", owner: "sharing.owner", state: "sharing.state", clock: "sharing.clock" } as const)[k])}</th>)}</tr></thead>
         <tbody>
           {list.map((q) => (
             <tr key={q.id}>
               <th scope="row">{open ? <button type="button" class="link" onClick={() => open(q.id)}>{q.id}</button> : q.id}</th>
-              <td><code>{q.dataset}</code><small>{word(format, "type", q.type)}</small></td><td>{department(q.from)}</td><td>{department(q.owner)}</td>
-              <td>{word(format, "state", q.state)}</td><td><ClockText clock={q.clock} page={page} /></td>
+              <td><code>{q.dataset}</code><small>{word(format, "type", q.type)}</small></td><td><ClockText clock={q.clock} page={page} /></td>
+              <td>{word(format, "state", q.state)}</td><td>{department(q.from)}</td><td>{department(q.owner)}</td>
             </tr>
           ))}
         </tbody>
@@ -127,7 +127,7 @@ function Submit({ page, desk, catalogue, expire, done }: { page: Page; desk: Des
   const [terms, set] = useState<Terms | null>(null);
   const [reason, setReason] = useState("");
   return (
-    <form class="act" onSubmit={(e) => { e.preventDefault(); if (terms) void send("/api/v1/requests", { terms, reason }, (q) => done(q.id)); }}>
+    <form class="deed" onSubmit={(e) => { e.preventDefault(); if (terms) void send("/api/v1/requests", { terms, reason }, (q) => done(q.id)); }}>
       <TermsForm page={page} desk={desk} items={catalogue.items.filter((i) => i.department !== desk.department && i.sharing !== "none")} start={null} change={set} />
       <label class="stacked"><span>{t("sharing.reason")}</span><textarea value={reason} maxLength={2000} onInput={(e) => setReason(e.currentTarget.value)} /></label>
       {wrong && <p class="wrong" role="alert">{wrong}</p>}
@@ -173,7 +173,7 @@ function One({ id, page, desk, catalogue, beat, look, expire }: { id: string; pa
           {q.ground && <div><dt>{t("sharing.ground")}</dt><dd>{q.ground}</dd></div>}
         </dl>
         {q.may.length === 0 ? <p class="definition">{t("sharing.nothing")}</p> : (
-          <form class="act" onSubmit={submit}>
+          <form class="deed" onSubmit={submit}>
             <label class="stacked"><span>{t("sharing.act")}</span>
               <select value={chosen} required onChange={(e) => { setAct(e.currentTarget.value); setTerms(null); }}><option value="">{t("sharing.choose")}</option>{q.may.map((a) => <option key={a} value={a}>{word(format, "act", a)}</option>)}</select>
             </label>

@@ -52,7 +52,7 @@ export function TermsForm({ page, desk, items, start, change }: { page: Page; de
       </label>
       <label class="stacked"><span>{t("sharing.items")}</span><input value={services} required onInput={(e) => setServices(e.currentTarget.value)} /></label>
       <label class="stacked"><span>{t("sharing.divisions")}</span><input value={divisions} onInput={(e) => setDivisions(e.currentTarget.value)} /></label>
-      <label class="tick"><input type="checkbox" checked={own} onChange={(e) => setOwn(e.currentTarget.checked)} /> {t("sharing.own")}</label>
+      <label class="own-only"><input type="checkbox" checked={own} onChange={(e) => setOwn(e.currentTarget.checked)} /> {t("sharing.own")}</label>
       <label class="stacked"><span>{t("sharing.begin")}</span><input type="date" value={from} required onInput={(e) => setFrom(e.currentTarget.value)} /></label>
       <label class="stacked"><span>{t("sharing.until")}</span><input type="date" value={until} required onInput={(e) => setUntil(e.currentTarget.value)} /></label>
     </div>
