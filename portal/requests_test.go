@@ -29,7 +29,6 @@ const insuredContract = "dataset: insured\ndepartment: social_security\nowner: {
 	"emits:\n  - {table: person_records, role: insured, columns: {name: name}}\n"
 
 type fakeOfficers struct {
-	*fakeReviewers
 	departments map[string]string
 }
 
