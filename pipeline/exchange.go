@@ -125,10 +125,10 @@ var errNoAct = errors.New("not an act")
 // nothing was published.
 func (x *Exchange) Do(ctx context.Context, e sharing.Event, by string) (*sharing.Request, error) {
 	if by = strings.TrimSpace(by); by == "" || utf8.RuneCountInString(by) > 100 {
-		return nil, &sharing.Refusal{Text: "whoever acts gives a name of at most 100 characters"}
+		return nil, &sharing.Refusal{Code: "no_name", Text: "whoever acts gives a name of at most 100 characters", Zh: "办理人须有姓名，不超过 100 个字"}
 	}
 	if e.Request == "" || len(e.Request) > 60 || utf8.RuneCountInString(e.Reason) > 2000 || utf8.RuneCountInString(e.Ground) > 2000 {
-		return nil, &sharing.Refusal{Text: "the number of the request has at most 60 characters, reason and ground 2000 each"}
+		return nil, &sharing.Refusal{Code: "too_long", Text: "the number of the request has at most 60 characters, reason and ground 2000 each", Zh: "申请编号不超过 60 个字符，理由和依据各不超过 2000 字"}
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -8,8 +8,11 @@ import (
 	"strings"
 )
 
-// mostBody bounds what a request that changes something may bring.
-const mostBody = 8 << 10
+// mostBody bounds what a request that changes something may bring; mostTerms what one that brings terms may.
+const (
+	mostBody  = 8 << 10
+	mostTerms = 64 << 10
+)
 
 // fromOwnPage lets requests through that come from the portal's own pages. The cookie's SameSite would do in today's
 // browsers; a verdict on somebody's identity, or a job that writes, is worth a second lock: a page of another site can only
@@ -37,11 +40,16 @@ func sameOrigin(r *http.Request) bool {
 
 // readJSON reads the body of a request. What it says against it never repeats the body (I7).
 func readJSON(w http.ResponseWriter, r *http.Request, v any) bool {
+	return readJSONUpTo(w, r, v, mostBody)
+}
+
+// readJSONUpTo is readJSON for a body of at most so many bytes.
+func readJSONUpTo(w http.ResponseWriter, r *http.Request, v any, most int64) bool {
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		problem(http.StatusUnsupportedMediaType, codeBadParameter, "The body has to be application/json.").zh("请求正文须为 application/json。").write(w)
 		return false
 	}
-	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, mostBody))
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, most))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(v); err != nil || decoder.More() {
 		badParameter("The body is not what /openapi.json describes for this address.").zh("请求正文与 /openapi.json 的描述不符。").write(w)

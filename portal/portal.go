@@ -84,6 +84,13 @@ type Options struct {
 	// Register tells what is claimed of what the county did; nil: nothing is.
 	Register Register
 
+	// Catalogue tells what the county can share; nil: nothing is told.
+	Catalogue Catalogue
+	// Requests lets departments ask each other for data; nil: they cannot.
+	Requests *RequestsOptions
+	// Supervision lets supervisors search the log of accesses; nil: nobody can. Accesses is required with it.
+	Supervision *SupervisionOptions
+
 	// Push takes what departments send by themselves; nil: nothing is taken.
 	Push http.Handler
 
@@ -111,8 +118,9 @@ type Portal struct {
 	reviewers *door // nil without the review
 	operators *door // nil without jobs
 	jobs      *jobsDesk
-	share     *share      // nil without sharing
-	tls       *tls.Config // nil: plain HTTP
+	share     *share        // nil without sharing
+	tls       *tls.Config   // nil: plain HTTP
+	requests  *requestsDesk // nil without requests
 	routes    []route
 	handler   http.Handler
 
@@ -154,6 +162,12 @@ func New(o Options) (*Portal, error) {
 	if j := o.Jobs; j != nil && (j.Jobs == nil || j.Runs == nil || j.Orders == nil || j.Backfills == nil || j.Operators == nil) {
 		return nil, errors.New("portal.Options.Jobs: all of its parts are required")
 	}
+	if q := o.Requests; q != nil && (q.Exchange == nil || q.Officers == nil || q.World == nil || q.Rules == nil || q.Calendar == nil) {
+		return nil, errors.New("portal.Options.Requests: Exchange, Officers, World, Rules and Calendar are required")
+	}
+	if v := o.Supervision; v != nil && (v.Log == nil || v.Supervisors == nil || o.Accesses == nil) {
+		return nil, errors.New("portal.Options.Supervision: Log and Supervisors are required, and Accesses with them")
+	}
 	if o.now == nil {
 		o.now = time.Now
 	}
@@ -175,6 +189,9 @@ func New(o Options) (*Portal, error) {
 		if p.share, err = newShare(p); err != nil {
 			return nil, err
 		}
+	}
+	if o.Requests != nil {
+		p.requests = p.newRequestsDesk()
 	}
 	p.names = o.Definitions.Names()
 	if p.measures, err = newMeasures(o.Registry); err != nil {
@@ -209,6 +226,18 @@ func New(o Options) (*Portal, error) {
 	} else {
 		handle("/api/v1/jobs", noJobs)
 		handle("/api/v1/jobs/", noJobs)
+	}
+	if o.Catalogue != nil {
+		handle("/catalogue", onlyReading(pages.index))
+	}
+	if o.Requests != nil {
+		handle("/sharing", onlyReading(pages.index))
+	} else {
+		handle("/api/v1/requests", noRequests)
+		handle("/api/v1/requests/", noRequests)
+	}
+	if o.Supervision != nil {
+		handle("/supervision", onlyReading(pages.index))
 	}
 	handle("/", onlyReading(pages.ServeHTTP))
 	p.handler = p.guard(mux, isLoopback(host))

@@ -14,7 +14,7 @@ type Problem struct {
 	Detail string `json:"detail"`
 	// DetailZh is Detail in Chinese, for what a person at a screen has to act on.
 	DetailZh string   `json:"detail_zh,omitempty" jsonschema:"description=The sentence in Chinese; of the review of identities and of jobs"`
-	Code     string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal,enum=review_off,enum=signed_out,enum=wrong_password,enum=too_many_tries,enum=foreign_request,enum=unknown_pair,enum=contradiction,enum=not_recorded,enum=uncertain,enum=jobs_off,enum=unknown_job,enum=refused_order,enum=malformed_event,enum=wrong_signature,enum=unknown_source,enum=too_large,enum=unknown_media_type,enum=unusable_event,enum=too_many_requests,enum=unknown_intervention,enum=not_evaluated"`
+	Code     string   `json:"code" jsonschema:"enum=unknown_metric,enum=bad_parameter,enum=not_found,enum=method_not_allowed,enum=wrong_host,enum=not_ready,enum=refused,enum=unavailable,enum=internal,enum=review_off,enum=signed_out,enum=wrong_password,enum=too_many_tries,enum=foreign_request,enum=unknown_pair,enum=contradiction,enum=not_recorded,enum=uncertain,enum=jobs_off,enum=unknown_job,enum=refused_order,enum=malformed_event,enum=wrong_signature,enum=unknown_source,enum=too_large,enum=unknown_media_type,enum=unusable_event,enum=too_many_requests,enum=unknown_intervention,enum=not_evaluated,enum=unknown_version,enum=unknown_request,enum=refused_act,enum=bad_terms,enum=requests_off"`
 	Names    []string `json:"names,omitempty" jsonschema:"description=Names that exist and that may have been meant; the nearest first"`
 	Errors   []string `json:"errors,omitempty" jsonschema:"description=Each reason; one sentence each"`
 }
@@ -51,6 +51,13 @@ const (
 	codeUnknownJob      = "unknown_job"
 	codeRefusedOrder    = "refused_order" // it cannot be done as the job stands
 	codeTooManyRequests = "too_many_requests"
+
+	// Of the catalogue and of requests for data.
+	codeNoVersion      = "unknown_version"
+	codeUnknownRequest = "unknown_request"
+	codeRefusedAct     = "refused_act" // it may not be done as the request stands, or not by this department; Errors holds why, as a code
+	codeBadTerms       = "bad_terms"
+	codeRequestsOff    = "requests_off"
 )
 
 func problem(status int, code, detail string) *Problem {

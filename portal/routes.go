@@ -102,6 +102,15 @@ func (p *Portal) table() []route {
 	if p.share != nil {
 		table = append(table, p.share.routes()...)
 	}
+	if p.o.Catalogue != nil {
+		table = append(table, p.catalogueRoutes()...)
+	}
+	if p.requests != nil {
+		table = append(table, p.requests.routes()...)
+	}
+	if p.o.Supervision != nil {
+		table = append(table, p.supervisionRoutes(p.supervisionDoor())...)
+	}
 	return table
 }
 
@@ -154,7 +163,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
 		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil, Jobs: p.o.Jobs != nil,
-		Evaluation: p.o.Register != nil,
+		Evaluation: p.o.Register != nil, Catalogue: p.o.Catalogue != nil, Requests: p.o.Requests != nil, Supervision: p.o.Supervision != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)

@@ -66,6 +66,10 @@ type County struct {
 	Review     bool       `json:"review,omitempty" jsonschema:"description=Identities are reviewed at /review"`
 	Jobs       bool       `json:"jobs,omitempty" jsonschema:"description=Jobs are shown at /jobs"`
 	Evaluation bool       `json:"evaluation,omitempty" jsonschema:"description=What the county did is judged at /evaluation"`
+
+	Catalogue   bool `json:"catalogue,omitempty" jsonschema:"description=What can be shared is shown at /catalogue"`
+	Requests    bool `json:"requests,omitempty" jsonschema:"description=Departments ask each other for data at /sharing"`
+	Supervision bool `json:"supervision,omitempty" jsonschema:"description=Supervisors search the log of accesses at /supervision"`
 }
 
 // Labels names the values of the dimensions department and item.

@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/portal/accounts"
+	"github.com/shirecounty/shire/schemas/document"
 )
 
 // accountsOf are the people who may do one thing on the portal, and the words for them.
@@ -19,6 +23,8 @@ type accountsOf struct {
 	page    string // where they sign in
 	long    string
 	file    func(dataDir string) *accounts.File
+
+	ofDepartment bool // each belongs to one
 }
 
 var reviewerAccounts = accountsOf{
@@ -31,6 +37,18 @@ var operatorAccounts = accountsOf{
 	command: "jobs operators", one: "operator", may: "operate jobs on the portal", page: "/jobs", file: accounts.Operators,
 	long: "Who may operate jobs on the portal: run, pause, cancel, retry and backfill them, and read what they print. Everybody\n" +
 		"may see how jobs stand. Nobody may sign in until somebody is added here. A running portal needs no restart.",
+}
+
+var officerAccounts = accountsOf{
+	command: "sharing officers", one: "officer", may: "act for their department about requests for data", page: "/sharing", file: accounts.Officers, ofDepartment: true,
+	long: "Who may act for a department on the portal: ask other departments for data, and answer what these ask for. Each belongs\n" +
+		"to one department. Nobody may sign in until somebody is added here. A running portal needs no restart.",
+}
+
+var supervisorAccounts = accountsOf{
+	command: "audit supervisors", one: "supervisor", may: "search the log of accesses on the portal", page: "/supervision", file: accounts.Supervisors,
+	long: "Who may search the log of accesses to personal data on the portal: by person (a pseudonym), caller, department, time and\n" +
+		"case. Every search is itself an entry of the log. Nobody may sign in until somebody is added here.",
 }
 
 func (a *app) reviewersCommand() *cobra.Command {
@@ -66,9 +84,13 @@ func (a *app) accountsList(of accountsOf) *cobra.Command {
 				return nil
 			}
 			w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
-			fmt.Fprintln(w, "NAME\tADDED")
+			department := func(string) string { return "" }
+			if of.ofDepartment {
+				department = func(of string) string { return "\t" + of }
+			}
+			fmt.Fprintf(w, "NAME%s\tADDED\n", department("DEPARTMENT"))
 			for _, r := range list {
-				fmt.Fprintf(w, "%s\t%s\n", r.Name, r.Created.Local().Format(time.DateTime))
+				fmt.Fprintf(w, "%s%s\t%s\n", r.Name, department(r.Department), r.Created.Local().Format(time.DateTime))
 			}
 			return w.Flush()
 		},
@@ -76,10 +98,16 @@ func (a *app) accountsList(of accountsOf) *cobra.Command {
 }
 
 func (a *app) accountsAdd(of accountsOf) *cobra.Command {
-	return &cobra.Command{
-		Use: "add NAME", Short: "Add a " + of.one + " and print the password that was made, once", Args: exactly(1, "one name"),
+	department := ""
+	cmd := &cobra.Command{
+		Use: "add NAME", Short: "Add " + article(of.one) + " and print the password that was made, once", Args: exactly(1, "one name"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			password, err := of.file(a.data).Add(args[0])
+			if of.ofDepartment {
+				if err := a.knownDepartment(department); err != nil {
+					return err
+				}
+			}
+			password, err := of.file(a.data).AddOf(args[0], department)
 			if err != nil {
 				return of.mistake(err)
 			}
@@ -93,11 +121,48 @@ func (a *app) accountsAdd(of accountsOf) *cobra.Command {
 			return nil
 		},
 	}
+	if of.ofDepartment {
+		cmd.Flags().StringVar(&department, "department", "", "code of the department that they act for")
+	}
+	return cmd
+}
+
+func article(noun string) string {
+	if strings.ContainsRune("aeiou", rune(noun[0])) {
+		return "an " + noun
+	}
+	return "a " + noun
+}
+
+// knownDepartment says whether the county has a department: it is named in county.yaml, or a dataset is its own.
+func (a *app) knownDepartment(code string) error {
+	s, err := a.readSetup()
+	if err != nil {
+		return err
+	}
+	codes := s.departments()
+	switch {
+	case code == "":
+		return inputf("an officer acts for one department; name it with --department, one of %s", strings.Join(codes, ", "))
+	case !slices.Contains(codes, code):
+		return inputf("the county has no department %q; %s", code, document.DidYouMean(code, codes))
+	}
+	return nil
+}
+
+// departments are the codes that county.yaml names, and those whose datasets there are.
+func (s *setup) departments() []string {
+	codes := slices.Collect(maps.Keys(s.config.Departments))
+	for _, c := range s.contracts {
+		codes = append(codes, c.Department)
+	}
+	slices.Sort(codes)
+	return slices.Compact(codes)
 }
 
 func (a *app) accountsRemove(of accountsOf) *cobra.Command {
 	return &cobra.Command{
-		Use: "remove NAME", Short: "Remove a " + of.one + "; who is signed in is signed out, what they decided stays",
+		Use: "remove NAME", Short: "Remove " + article(of.one) + "; who is signed in is signed out, what they decided stays",
 		Args: exactly(1, "one name, as "+of.command+" list prints it"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := of.file(a.data).Remove(args[0]); err != nil {

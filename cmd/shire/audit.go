@@ -100,7 +100,7 @@ func (a *app) auditCommand() *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  group,
 	}
-	cmd.AddCommand(a.auditVerify(), a.auditExport(), a.auditCheckpoint())
+	cmd.AddCommand(a.auditVerify(), a.auditExport(), a.auditCheckpoint(), a.accountsCommand("supervisors", supervisorAccounts))
 	return cmd
 }
 

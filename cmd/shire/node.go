@@ -35,6 +35,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/registry"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/calendar"
+	"github.com/shirecounty/shire/schemas/catalogue"
 	"github.com/shirecounty/shire/schemas/clickhouse"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
@@ -61,6 +62,7 @@ type setup struct {
 	zone      *time.Location
 	works     map[string]work // of the jobs, by their names
 	items     sharing.Items
+	rules     *sharing.Rules // deadlines of requests for data
 
 	interventions []registry.Definition
 }
@@ -95,6 +97,9 @@ func (a *app) readSetup() (*setup, error) {
 		return nil, err
 	}
 	if err := s.readItems(); err != nil {
+		return nil, err
+	}
+	if err := s.readRules(); err != nil {
 		return nil, err
 	}
 	if err := s.proveJobs(); err != nil {
@@ -284,6 +289,8 @@ type node struct {
 	identities *identity.Matching
 	counts     *identity.Counter
 	desk       *pipeline.Desk
+	exchange   *pipeline.Exchange
+	catalogue  catalogue.Version // in use
 	accesses   *auditLog
 	flow       *pipeline.Flow
 	sources    []*ingest.Source
@@ -330,6 +337,7 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 		Limits: columnar.Limits{Rows: s.config.Flow.LoadRows, Bytes: int(s.config.Flow.LoadBytes), Age: time.Duration(s.config.Flow.LoadAge)},
 	})
 	n.counts = identity.NewCounter(n.identities)
+	n.exchange = pipeline.NewExchange(n.bus, s.sharingWorld)
 	n.desk = pipeline.NewDesk(pipeline.DeskOptions{Bus: n.bus, Identities: pipeline.Always(n.identities), Loaded: n.flow.Drain})
 	if n.accesses, err = a.openAudit(ctx, s, e, n.warehouse.Conn()); err != nil {
 		return nil, err
@@ -448,6 +456,9 @@ func (n *node) writeViews(ctx context.Context) error {
 			return err
 		}
 		if err := clickhouse.LoadMaterials(ctx, n.warehouse.Conn(), n.materials); err != nil {
+			return err
+		}
+		if err := n.writeSharing(ctx); err != nil {
 			return err
 		}
 		if err := n.views().Apply(ctx, n.warehouse.Conn()); err != nil {

@@ -39,6 +39,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
 	figures, desk, accesses, inboxes, register := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}, &lateRegister{}
+	exchange := &lateSharing{}
 	door, err := a.door(s, h.gate, inboxes)
 	if err != nil {
 		return err
@@ -54,6 +55,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
 		Push: door, Register: register, Sharing: sharing, TLS: s.config.Portal.TLS,
+		Catalogue: exchange, Requests: exchange.pages(s, a.data), Supervision: &portal.SupervisionOptions{Log: exchange, Supervisors: accounts.Supervisors(a.data)},
 	})
 	if err != nil {
 		return err
@@ -101,6 +103,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	h.portal, h.node, figures.Figures, desk.Desk, accesses.log, inboxes.bus, register.conn = p, n, n.figures, n.desk, n.accesses, n.bus, n.analyst
+	exchange.node.Store(n)
 	if e.own != nil {
 		if err := e.own.SetExtra(map[string]string{"portal": url}); err != nil {
 			return err
@@ -264,6 +267,9 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
 		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
 	a.evaluateAll(ctx, n)
+	if err := n.demoRequests(ctx, time.Now()); err != nil {
+		return err
+	}
 	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}

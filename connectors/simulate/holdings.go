@@ -54,8 +54,8 @@ func (s *shelf) avoidable(sharing map[string]string, i int32, material string, d
 	return how, dataset
 }
 
-// sharing is how each dataset of the county is shared, by its contract.
-func sharing(root string) (map[string]string, error) {
+// sharingTypes are how each dataset of the county is shared, by its contract.
+func sharingTypes(root string) (map[string]string, error) {
 	set, err := contract.LoadDir(filepath.Join(root, "contracts"), "Asia/Shanghai")
 	if err != nil {
 		return nil, err

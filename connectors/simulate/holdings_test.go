@@ -13,7 +13,7 @@ import (
 func TestAvoidableByDefinition(t *testing.T) {
 	dir := flawless(t)
 	rows := readAll(t, dir)
-	types, err := sharing(dir)
+	types, err := sharingTypes(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

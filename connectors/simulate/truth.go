@@ -197,7 +197,7 @@ func (t *hallTruth) finish(w *world) (repeated int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	types, err := sharing(w.root)
+	types, err := sharingTypes(w.root)
 	if err != nil {
 		return 0, err
 	}

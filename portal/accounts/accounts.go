@@ -1,9 +1,10 @@
 //go:build unix
 
-// Package accounts keeps who may review identities and who may operate jobs: a file each of names and password hashes in
+// Package accounts keeps who may review identities, operate jobs, act for a department or supervise accesses: a file each of names and password hashes in
 // the data directory. Nobody is in them until somebody with access to that directory adds them, and no password is there
-// from the start. Whoever operates jobs need not see personal data, and whoever sees it need not operate anything: so there
-// are two files, and to be in one opens nothing of the other.
+// from the start. Whoever operates jobs need not see personal data, and whoever sees it need not operate anything: so each
+// has a file of its own, and to be in one opens nothing of another. Officers act for their department about requests for
+// data; supervisors read who looked at whom.
 //
 // # How it fails
 //
@@ -33,6 +34,9 @@ import (
 const (
 	ReviewersFile = "reviewers.json"
 	OperatorsFile = "operators.json"
+
+	OfficersFile    = "officers.json"
+	SupervisorsFile = "supervisors.json"
 )
 
 // cost makes checking one password take some 0.2 s. Passwords are generated and cannot be guessed; who replaces that with
@@ -44,8 +48,9 @@ const nobody = "$2a$12$kmrdRCnEZngOUFv1D5OL0eCpqLVfY2uSQZ96qV8VapZ3BGQ1HA73a"
 
 // Account is one person who may.
 type Account struct {
-	Name    string    `json:"name"`
-	Created time.Time `json:"created"`
+	Name       string    `json:"name"`
+	Department string    `json:"department,omitempty"` // of an officer
+	Created    time.Time `json:"created"`
 }
 
 // entry is an account as the file has it.
@@ -77,6 +82,12 @@ func Reviewers(dataDir string) *File { return &File{filepath.Join(dataDir, Revie
 // Operators are those who may operate jobs.
 func Operators(dataDir string) *File { return &File{filepath.Join(dataDir, OperatorsFile), cost} }
 
+// Officers are those who act for their department about requests for data.
+func Officers(dataDir string) *File { return &File{filepath.Join(dataDir, OfficersFile), cost} }
+
+// Supervisors are those who may read who looked at whose records.
+func Supervisors(dataDir string) *File { return &File{filepath.Join(dataDir, SupervisorsFile), cost} }
+
 // Check tells whether a password is that of an account.
 func (f *File) Check(name, password string) (bool, error) {
 	list, err := f.read()
@@ -104,6 +115,20 @@ func (f *File) Since(name string) (time.Time, error) {
 	return time.Time{}, nil
 }
 
+// Department is the department that an account belongs to; "" when there is none of that name.
+func (f *File) Department(name string) (string, error) {
+	list, err := f.read()
+	if err != nil {
+		return "", err
+	}
+	for _, e := range list {
+		if e.Name == name {
+			return e.Department, nil
+		}
+	}
+	return "", nil
+}
+
 // List lists the accounts by name.
 func (f *File) List() ([]Account, error) {
 	list, err := f.read()
@@ -118,7 +143,10 @@ func (f *File) List() ([]Account, error) {
 }
 
 // Add adds an account and returns the password that it made, which nothing keeps.
-func (f *File) Add(name string) (password string, err error) {
+func (f *File) Add(name string) (password string, err error) { return f.AddOf(name, "") }
+
+// AddOf is Add for somebody of a department.
+func (f *File) AddOf(name, department string) (password string, err error) {
 	if !names.MatchString(name) {
 		return "", ErrName
 	}
@@ -131,7 +159,7 @@ func (f *File) Add(name string) (password string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return append(list, entry{Account: Account{name, time.Now().UTC()}, Hash: string(hash)}), nil
+		return append(list, entry{Account: Account{name, department, time.Now().UTC()}, Hash: string(hash)}), nil
 	})
 	if err != nil {
 		return "", err

@@ -55,7 +55,7 @@ func (k *Keys) Add(name string) (key string, err error) {
 		if slices.ContainsFunc(list, func(e entry) bool { return e.Name == name }) {
 			return nil, ErrThere
 		}
-		return append(list, entry{Account: Account{name, time.Now().UTC()}, Key: hex.EncodeToString(sum[:])}), nil
+		return append(list, entry{Account: Account{Name: name, Created: time.Now().UTC()}, Key: hex.EncodeToString(sum[:])}), nil
 	})
 	if err != nil {
 		return "", err

@@ -81,20 +81,14 @@ type World struct {
 	Lead      string   // the lead department (主管部门)
 }
 
-// Refusal says why an act cannot be done. Its text is for who wanted to act.
-type Refusal struct{ Text string }
-
-func (e *Refusal) Error() string { return e.Text }
-
-func refusal(format string, args ...any) error { return &Refusal{fmt.Sprintf(format, args...)} }
-
 // Accept says whether an act can be done, and completes it. r is the request as it stands; nil when there is none. The error is a
 // *Refusal.
 func (w World) Accept(r *Request, e Event) (Event, error) {
 	e.Owner, e.Type = "", ""
+	step, known := steps[e.Act]
 	switch {
 	case r == nil && (e.Act != Submit || e.Terms == nil):
-		return e, refusal("the request %s does not exist", e.Request)
+		return e, refusal("unknown_request", "the request %s does not exist", "没有申请 %s", e.Request)
 	case r == nil:
 		c, err := w.fits(*e.Terms, e.Department)
 		if err != nil {
@@ -103,75 +97,110 @@ func (w World) Accept(r *Request, e Event) (Event, error) {
 		e.Owner, e.Type = c.Department, sharingType(c, *e.Terms)
 		return e, nil
 	case e.At.Before(r.Since):
-		return e, refusal("the act is dated before the request's last one")
+		return e, refusal("dated_before", "the act is dated before the request's last one", "办理时间早于该申请的上一步")
+	case e.Act == Submit:
+		return e, refusal("exists", "there is a request %s already", "已有申请 %s", e.Request)
+	case !known:
+		return e, refusal("unknown_act", "there is no act %q", "没有 %q 这种操作", string(e.Act))
+	case !step.by.has(w, r, e.Department):
+		return e, &Refusal{"not_yours", fmt.Sprintf("only %s may %s this request", step.by.en(), e.Act), "此操作只能由" + step.by.zh() + "执行"}
+	case !slices.Contains(step.in, r.State):
+		return e, refusal("wrong_state", "the request is %s: it cannot be answered with %s", "该申请处于 %s 状态，不能执行 %s", r.State, e.Act)
+	case step.reason && e.Reason == "":
+		return e, refusal("reason_missing", "%s needs a reason", "%s 需要说明理由", e.Act)
 	}
-	owner, asker, lead := e.Department == r.Owner, e.Department == r.From, e.Department == w.Lead && w.Lead != ""
-	may := func(who bool, whose string, states ...State) error {
-		if !who {
-			return refusal("only %s may %s this request", whose, e.Act)
-		}
-		if !slices.Contains(states, r.State) {
-			return refusal("the request is %s: it cannot be answered with %s", r.State, e.Act)
-		}
-		return nil
-	}
-	needReason := func() error {
-		if e.Reason == "" {
-			return refusal("%s needs a reason", e.Act)
-		}
-		return nil
-	}
-	const either = "its owner or the lead department"
 	var err error
 	switch e.Act {
 	case GiveBack:
-		if err = first(may(owner, "its owner", Asked), needReason()); err == nil && r.Returned {
-			err = refusal("the request was given back once already; approve or refuse it")
+		if r.Returned {
+			err = refusal("given_back_before", "the request was given back once already; approve or refuse it", "该申请已退回过一次，请同意或拒绝")
 		}
 	case Resubmit:
-		if err = may(asker, "who asked", GivenBack); err == nil {
-			err = w.again(r, &e)
-		}
+		err = w.again(r, &e)
 	case Approve:
-		if err = may(owner, "its owner", Asked); err == nil && e.Terms != nil { // narrower than asked for
+		if e.Terms != nil { // narrower than asked for
 			if narrow := first(e.Terms.check(), e.Terms.Within(r.Terms)); narrow != nil {
-				err = refusal("less may be granted than was asked for, and not more: %v", narrow)
+				err = within(narrow, "less may be granted than was asked for, and not more: ", "授权范围可以小于、不得大于申请范围：")
 			}
 		}
 	case Refuse:
-		if err = first(may(owner, "its owner", Asked), needReason()); err == nil && e.Ground == "" {
-			err = refusal("a refusal names its legal ground")
+		if e.Ground == "" {
+			err = refusal("ground_missing", "a refusal names its legal ground", "拒绝须写明法律依据")
 		}
-	case Withdraw:
-		err = may(asker, "who asked", Asked, GivenBack, Approved, Live, Suspended)
-	case Deliver:
-		err = may(owner || lead, either, Approved)
-	case Suspend:
-		err = first(may(owner || lead, either, Approved, Live), needReason())
-	case Resume:
-		err = may(owner || lead, either, Suspended)
-	case Revoke:
-		err = first(may(owner || lead, either, Approved, Live, Suspended), needReason())
-	case Review:
-		err = may(owner || lead, either, Approved, Live, Suspended)
-	case Submit:
-		err = refusal("there is a request %s already", e.Request)
-	default:
-		err = refusal("there is no act %q", string(e.Act))
 	}
 	return e, err
 }
 
+// May are the acts that a department may do about a request as it stands, in the order of [Acts]. What they need besides, such as a
+// reason, is not looked at.
+func (w World) May(r *Request, department string) []Act {
+	var may []Act
+	for _, act := range Acts {
+		step, ok := steps[act]
+		if ok && step.by.has(w, r, department) && slices.Contains(step.in, r.State) && !(act == GiveBack && r.Returned) {
+			may = append(may, act)
+		}
+	}
+	return may
+}
+
+// Acts lists the acts.
+var Acts = []Act{Submit, GiveBack, Resubmit, Approve, Refuse, Withdraw, Deliver, Suspend, Resume, Revoke, Review}
+
+// role is who may do an act.
+type role int
+
+const (
+	byOwner  role = iota
+	byAsker       // who asked
+	byEither      // its owner or the lead department
+)
+
+func (o role) has(w World, r *Request, department string) bool {
+	switch o {
+	case byOwner:
+		return department == r.Owner
+	case byAsker:
+		return department == r.From
+	}
+	return department == r.Owner || department == w.Lead && w.Lead != ""
+}
+
+func (o role) en() string {
+	return []string{"its owner", "who asked", "its owner or the lead department"}[o]
+}
+func (o role) zh() string {
+	return []string{"数源部门", "申请部门", "数源部门或主管部门"}[o]
+}
+
+// steps say by whom and in which states an act can be done about a request that is there.
+var steps = map[Act]struct {
+	by     role
+	in     []State
+	reason bool // has to be given
+}{
+	GiveBack: {byOwner, []State{Asked}, true},
+	Resubmit: {byAsker, []State{GivenBack}, false},
+	Approve:  {byOwner, []State{Asked}, false},
+	Refuse:   {byOwner, []State{Asked}, true},
+	Withdraw: {byAsker, []State{Asked, GivenBack, Approved, Live, Suspended}, false},
+	Deliver:  {byEither, []State{Approved}, false},
+	Suspend:  {byEither, []State{Approved, Live}, true},
+	Resume:   {byEither, []State{Suspended}, false},
+	Revoke:   {byEither, []State{Approved, Live, Suspended}, true},
+	Review:   {byEither, []State{Approved, Live, Suspended}, false},
+}
+
 func (w World) again(r *Request, e *Event) error {
 	if e.Terms == nil {
-		return refusal("the request comes back without terms")
+		return refusal("terms_missing", "the request comes back without terms", "重新提交须写明申请范围")
 	}
 	c, err := w.fits(*e.Terms, r.From)
 	if err != nil {
 		return err
 	}
 	if e.Terms.Dataset != r.Terms.Dataset {
-		return refusal("the request is about %s; make another one for %s", r.Terms.Dataset, e.Terms.Dataset)
+		return refusal("other_dataset", "the request is about %s; make another one for %s", "该申请针对 %s；%s 请另行申请", r.Terms.Dataset, e.Terms.Dataset)
 	}
 	e.Owner, e.Type = c.Department, sharingType(c, *e.Terms)
 	return nil
@@ -216,25 +245,25 @@ func Fold(r *Request, e Event) *Request {
 // fits says whether terms can be asked for at all, and of which contract.
 func (w World) fits(t Terms, from string) (*contract.Dataset, error) {
 	if err := t.check(); err != nil {
-		return nil, refusal("%v", err)
+		return nil, err
 	}
 	c := w.Contracts[t.Dataset]
 	if c == nil {
-		return nil, refusal("the catalogue has no dataset %s", t.Dataset)
+		return nil, refusal("unknown_dataset", "the catalogue has no dataset %s", "目录中没有 %s", t.Dataset)
 	}
 	if c.Department == from {
-		return nil, refusal("the dataset %s is your own", t.Dataset)
+		return nil, refusal("own_dataset", "the dataset %s is your own", "%s 是本部门自己的数据", t.Dataset)
 	}
 	if !slices.Contains(w.Purposes, t.Purpose) {
-		return nil, refusal("the county knows no purpose %q; its purposes are %v", t.Purpose, w.Purposes)
+		return nil, refusal("unknown_purpose", "the county knows no purpose %q; its purposes are %v", "本县没有用途 %q，可用的用途有 %v", t.Purpose, w.Purposes)
 	}
 	for name := range t.Fields {
 		i, ok := c.Field(name)
 		if !ok {
-			return nil, refusal("the dataset %s has no field %s", t.Dataset, name)
+			return nil, refusal("unknown_field", "the dataset %s has no field %s", "%s 没有信息项 %s", t.Dataset, name)
 		}
 		if fieldType(c, i) == "none" {
-			return nil, refusal("the field %s of %s is not shared: %s", name, t.Dataset, c.Sharing.Ground)
+			return nil, refusal("not_shared", "the field %s of %s is not shared: %s", "信息项 %s（%s）不予共享：%s", name, t.Dataset, c.Sharing.Ground)
 		}
 	}
 	return c, nil

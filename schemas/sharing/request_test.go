@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/sharing"
 )
@@ -255,5 +256,83 @@ func TestTermsAreNotShared(t *testing.T) {
 	e.Terms.Fields["name"] = sharing.Full
 	if !maps.Equal(had, r.Terms.Fields) {
 		t.Fatal("whoever keeps the event can change the request")
+	}
+}
+
+// May says of every act what Accept says of it when all that it needs besides is there; and every refusal speaks both languages.
+func TestMayIsWhatIsAccepted(t *testing.T) {
+	w := world(t)
+	rapid.Check(t, func(t *rapid.T) {
+		r := do(t, w, nil, submit())
+		for range rapid.IntRange(0, 12).Draw(t, "acts") {
+			department := rapid.SampledFrom([]string{"civil_affairs", "social_security", "data_bureau", "tax"}).Draw(t, "department")
+			may := w.May(r, department)
+			var next *sharing.Request
+			for _, act := range sharing.Acts {
+				e := sharing.Event{Request: r.ID, Act: act, At: r.Since.Add(time.Hour), Department: department, Reason: "why", Ground: "law"}
+				if act == sharing.Resubmit || act == sharing.Approve {
+					terms := r.Terms
+					e.Terms = &terms
+				}
+				accepted, err := w.Accept(r, e)
+				if (err == nil) != slices.Contains(may, act) {
+					t.Fatalf("%s by %s of a request that is %s: %v, and May says %v", act, department, r.State, err, may)
+				}
+				var no *sharing.Refusal
+				if err != nil && (!errors.As(err, &no) || no.Code == "" || no.Zh == "" || no.Zh == no.Text || strings.Contains(no.Zh, "%!")) {
+					t.Fatalf("%#v", err)
+				}
+				if err == nil && (next == nil || rapid.Bool().Draw(t, "this")) {
+					next = sharing.Fold(r, accepted)
+				}
+			}
+			if next != nil {
+				r = next
+			}
+		}
+	})
+}
+
+// A review in between does not start the clock of the delivery anew, and without next year's calendar the clock says so.
+func TestClock(t *testing.T) {
+	rules, err := sharing.LoadRules(sharing.National())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cal, err := calendar.Load(calendar.National())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, zone := world(t), time.FixedZone("", 8*3600)
+	r := do(t, w, nil, submit())
+	for i, want := range []struct {
+		act    sharing.Act
+		after  time.Duration
+		limit  sharing.Limit
+		due    string
+		left   int
+		passed bool
+	}{ // begin is Monday, 2 March 2026
+		{"", 0, sharing.ReplyConditional, "2026-03-16", 10, false},
+		{sharing.Approve, 48 * time.Hour, sharing.Delivery, "2026-04-01", 20, false},
+		{sharing.Review, 300 * time.Hour, sharing.Delivery, "2026-04-01", 13, false},
+		{sharing.Review, 24 * 60 * time.Hour, sharing.Delivery, "2026-04-01", -20, true},
+	} {
+		now := begin.Add(want.after)
+		if want.act != "" {
+			r = do(t, w, r, sharing.Event{Request: r.ID, Act: want.act, At: now, Department: "social_security"})
+		}
+		c, err := rules.Clock(r, now, zone, cal)
+		if err != nil || c.Limit != want.limit || c.Due.String() != want.due || c.Left != want.left || c.Overdue != want.passed || c.Department != "social_security" || c.Unknown != 0 {
+			t.Errorf("%d: %v %+v", i, err, c)
+		}
+	}
+	late := *r
+	late.Granted = time.Date(cal.Years()[len(cal.Years())-1], 12, 30, 0, 0, 0, 0, time.UTC)
+	if c, err := rules.Clock(&late, late.Granted, zone, cal); err != nil || c.Unknown != late.Granted.Year()+1 || c.Overdue {
+		t.Errorf("%v %+v", err, c)
+	}
+	if c, err := rules.Clock(do(t, w, r, sharing.Event{Request: r.ID, Act: sharing.Deliver, At: r.Since, Department: "data_bureau"}), r.Since, zone, cal); err != nil || c != nil {
+		t.Errorf("a live grant waits: %v %+v", err, c)
 	}
 }

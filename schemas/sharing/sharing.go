@@ -6,7 +6,6 @@
 package sharing
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -60,23 +59,23 @@ const maxDuration = 3 * 366 * 24 * time.Hour
 func (t Terms) check() error {
 	switch {
 	case t.Dataset == "":
-		return fmt.Errorf("the terms name no dataset")
+		return refusal("bad_terms", "the terms name no dataset", "未写明申请的目录项")
 	case len(t.Fields) == 0:
-		return fmt.Errorf("the terms name no field; say which fields are needed")
+		return refusal("bad_terms", "the terms name no field; say which fields are needed", "未写明需要的信息项")
 	case t.Purpose == "":
-		return fmt.Errorf("the terms name no purpose")
+		return refusal("bad_terms", "the terms name no purpose", "未写明用途")
 	case len(t.Items) == 0 || slices.Contains(t.Items, ""):
-		return fmt.Errorf("the terms name no service item for whose cases the data is needed")
+		return refusal("bad_terms", "the terms name no service item for whose cases the data is needed", "未写明用于哪些政务服务事项")
 	case slices.Contains(t.Rows.Divisions, ""):
-		return fmt.Errorf("a division of the rows is empty; leave divisions out for all")
+		return refusal("bad_terms", "a division of the rows is empty; leave divisions out for all", "行政区划有空值；需要全部时请留空")
 	case !t.From.Before(t.Until):
-		return fmt.Errorf("the terms end on %s, which is not after their beginning", t.Until.Format(time.DateOnly))
+		return refusal("bad_terms", "the terms end on %s, which is not after their beginning", "有效期止于 %s，不晚于开始日期", t.Until.Format(time.DateOnly))
 	case t.Until.Sub(t.From) > maxDuration:
-		return fmt.Errorf("the terms last longer than three years; ask for less, and again when it ends")
+		return refusal("bad_terms", "the terms last longer than three years; ask for less, and again when it ends", "有效期超过三年；请缩短，到期再申请")
 	}
 	for name, m := range t.Fields {
 		if m.shows() < 0 {
-			return fmt.Errorf("field %s: there is no mask %q; the masks are %v", name, string(m), Masks)
+			return refusal("bad_terms", "field %s: there is no mask %q; the masks are %v", "信息项 %s：没有 %q 这种脱敏方式，可用的有 %v", name, string(m), Masks)
 		}
 	}
 	return nil
@@ -85,28 +84,28 @@ func (t Terms) check() error {
 // Within says whether t gives no more than other does, and if it does, what.
 func (t Terms) Within(other Terms) error {
 	if t.Dataset != other.Dataset {
-		return fmt.Errorf("the dataset is %s and not %s", t.Dataset, other.Dataset)
+		return refusal("too_much", "the dataset is %s and not %s", "目录项是 %s，不是 %s", t.Dataset, other.Dataset)
 	}
 	for name, m := range t.Fields {
 		if most, asked := other.Fields[name]; !asked {
-			return fmt.Errorf("the field %s was not asked for", name)
+			return refusal("too_much", "the field %s was not asked for", "没有申请信息项 %s", name)
 		} else if !m.Within(most) {
-			return fmt.Errorf("the field %s was asked for as %s, and %s shows more", name, most, m)
+			return refusal("too_much", "the field %s was asked for as %s, and %s shows more", "信息项 %s 申请的是 %s，%s 显示得更多", name, most, m)
 		}
 	}
 	if t.Purpose != other.Purpose {
-		return fmt.Errorf("the purpose is %s and not %s", t.Purpose, other.Purpose)
+		return refusal("too_much", "the purpose is %s and not %s", "用途是 %s，不是 %s", t.Purpose, other.Purpose)
 	}
 	for _, item := range t.Items {
 		if !slices.Contains(other.Items, item) {
-			return fmt.Errorf("the service item %s was not asked for", item)
+			return refusal("too_much", "the service item %s was not asked for", "没有申请事项 %s", item)
 		}
 	}
 	if !t.Rows.within(other.Rows) {
-		return fmt.Errorf("there are more rows than were asked for")
+		return refusal("too_much", "there are more rows than were asked for", "数据范围大于申请")
 	}
 	if t.From.Before(other.From) || t.Until.After(other.Until) {
-		return fmt.Errorf("the time is longer than was asked for")
+		return refusal("too_much", "the time is longer than was asked for", "有效期长于申请")
 	}
 	return nil
 }

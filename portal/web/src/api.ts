@@ -19,6 +19,9 @@ export interface County {
   review?: boolean; // identities are reviewed at /review
   jobs?: boolean; // jobs are shown at /jobs
   evaluation?: boolean; // what the county did is judged at /evaluation
+  catalogue?: boolean; // what can be shared is shown at /catalogue
+  requests?: boolean; // departments ask each other for data at /sharing
+  supervision?: boolean; // supervisors search the log of accesses at /supervision
 }
 
 export type Unit = "share" | "seconds" | "working_days" | "cases" | "papers" | "visits" | "points";

@@ -10,6 +10,7 @@ import "./style/job.css";
 import "./style/evaluation.css";
 import "./style/figures.css";
 import "./style/process.css";
+import "./style/sharing.css";
 
 // Each page brings what it needs, so that none waits for the code of the others.
 const pages: Record<string, () => Promise<() => preact.JSX.Element>> = {
@@ -17,6 +18,9 @@ const pages: Record<string, () => Promise<() => preact.JSX.Element>> = {
   "/evaluation": async () => (await import("./evaluation/app")).EvaluationApp,
   "/process": async () => (await import("./process/app")).ProcessApp,
   "/review": async () => (await import("./review/app")).ReviewApp,
+  "/catalogue": async () => (await import("./sharing/catalogue")).CatalogueApp,
+  "/sharing": async () => (await import("./sharing/requests")).RequestsApp,
+  "/supervision": async () => (await import("./sharing/supervision")).SupervisionApp,
   "/jobs": async () => (await import("./jobs/app")).JobsApp,
 };
 const overview = async () => (await import("./app")).App;

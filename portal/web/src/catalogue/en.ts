@@ -1,6 +1,7 @@
 import { enEvaluation } from "./evaluation.en";
 import { enFigures } from "./figures.en";
 import { enJobs } from "./jobs.en";
+import { enSharing } from "./sharing.en";
 import type { Key } from "./zh-CN";
 
 // The texts of the screens in English; the type asks for every key of the Chinese catalogue and for no other.
@@ -325,4 +326,5 @@ export const en: Record<Key, string> = {
   ...enEvaluation,
   ...enJobs,
   ...enFigures,
+  ...enSharing,
 };

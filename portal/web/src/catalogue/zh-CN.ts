@@ -1,6 +1,7 @@
 import { zhEvaluation } from "./evaluation.zh-CN";
 import { zhFigures } from "./figures.zh-CN";
 import { zhJobs } from "./jobs.zh-CN";
+import { zhSharing } from "./sharing.zh-CN";
 
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
 export const zh = {
@@ -324,6 +325,7 @@ export const zh = {
   ...zhEvaluation,
   ...zhJobs,
   ...zhFigures,
+  ...zhSharing,
 } as const;
 
 export type Key = keyof typeof zh;

@@ -7,6 +7,7 @@ import { periodLengths, themes, type Theme, type ViewState } from "../logic/stat
 import { format as formatEvaluation, start as startEvaluation } from "../evaluation/state";
 import { format as formatFigures, start as startFigures } from "../figures/state";
 import { format as formatJobs, start as startJobs } from "../jobs/state";
+import { format as formatPlace } from "../sharing/place";
 import { format as formatReview, start as startReview } from "../review/state";
 
 interface MastheadProps {
@@ -33,6 +34,8 @@ export function Masthead({ name, county, view, choose, format }: MastheadProps) 
         {wall && county?.as_of && <span class="tools-note">{t("app.asOf", { time: format.time(new Date(county.as_of)) })}</span>}
         {!wall && <a class="quiet" href={`/figures${formatFigures({ ...startFigures, lang: view.lang, theme: view.theme })}`}>{t("figures.title")}</a>}
         {!wall && county?.evaluation && <a class="quiet" href={`/evaluation${formatEvaluation({ ...startEvaluation, lang: view.lang, theme: view.theme })}`}>{t("evaluation.title")}</a>}
+        {!wall && county?.catalogue && <a class="quiet" href={`/catalogue${formatPlace({ lang: view.lang ?? "", theme: view.theme })}`}>{t("sharing.catalogue")}</a>}
+        {!wall && county?.requests && <a class="quiet" href={`/sharing${formatPlace({ lang: view.lang ?? "", theme: view.theme })}`}>{t("sharing.requests")}</a>}
         {!wall && county?.jobs && <a class="quiet" href={`/jobs${formatJobs({ ...startJobs, lang: view.lang, theme: view.theme })}`}>{t("jobs.title")}</a>}
         {!wall && county?.review && <a class="quiet" href={`/review${formatReview({ ...startReview, lang: view.lang, theme: view.theme })}`}>{t("review.title")}</a>}
         {!wall && <Preferences theme={view.theme} choose={choose} format={format} />}
