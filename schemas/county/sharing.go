@@ -9,7 +9,8 @@ import (
 
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
-	Audit Audit `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Audit         Audit          `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Subscriptions []Subscription `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty" jsonschema:"description=Departments that are sent the changes of what they were granted"`
 }
 
 // Audit is how the log of accesses to personal data is kept (docs/audit.md).
