@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +14,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"github.com/shirecounty/shire/connectors/push"
 	"github.com/shirecounty/shire/pipeline/audit"
+	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/schemas/change"
+	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 	"github.com/shirecounty/shire/schemas/sharing"
@@ -283,4 +288,207 @@ func (r *rig) dump() string {
 		out.WriteString(k + " " + string(e.Value()) + "\n")
 	}
 	return out.String()
+}
+
+// Receivers that are not well: what is sent meanwhile, what is parked, what waits.
+func TestReceiversThatAreNotWell(t *testing.T) {
+	r := newRig(t)
+	r.grant("G1", "welfare", masks, "birth")
+	r.open("C1", anna, "birth")
+	c := r.config("welfare")
+	var elsewhere = newReceiver(t)
+	s := r.service(nil)
+	s.web.Timeout = 300 * time.Millisecond
+	stop := r.serve(s, c)
+	level := 0
+	next := func() string { level++; return fmt.Sprint("v", level) }
+	follows := Follows{c.Name, c.Dataset}
+
+	for name, answer := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"an error of its own": status(500), "not in time": func(_ http.ResponseWriter, q *http.Request) bool { <-q.Context().Done(); return true },
+		"too many": func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Retry-After", "0")
+			return status(429)(w, nil)
+		},
+		"wrong secret": status(401),
+		"a redirect": func(w http.ResponseWriter, q *http.Request) bool {
+			http.Redirect(w, q, elsewhere.URL, http.StatusTemporaryRedirect)
+			return true
+		},
+	} {
+		before, want := r.receiver.tries(), next()
+		r.receiver.answers(answer)
+		r.welfare("W1", anna, want, money)
+		r.until(name+": it is tried again", func() bool { return r.receiver.tries() >= before+3 })
+		p := r.progress(s, c)
+		if p.Trouble == nil || p.Trouble.Tries < 1 || p.Parked != 0 {
+			t.Fatalf("%s: %+v", name, p)
+		}
+		r.receiver.answers(nil)
+		r.until(name+": it is sent in the end", func() bool {
+			list := r.receiver.events()
+			return len(list) > 0 && list[len(list)-1].Data["level"] == want
+		})
+		r.done(s, c)
+		if p := r.progress(s, c); p.Trouble != nil {
+			t.Fatalf("%s: the trouble stays: %+v", name, p)
+		}
+	}
+	if n := elsewhere.tries(); n != 0 {
+		t.Fatalf("a redirect was followed %d times", n)
+	}
+
+	// An event that is not taken is parked, and the others go on.
+	bad := s.recordID("welfare", "W1")
+	r.receiver.answers(status(422))
+	r.welfare("W1", anna, next(), money)
+	r.done(s, c)
+	r.receiver.answers(nil)
+	r.welfare("W2", anna, "other", money)
+	r.done(s, c)
+	parked, err := s.book.Parked(t.Context(), follows)
+	if err != nil || len(parked) != 1 || parked[0].Record != bad || !strings.Contains(parked[0].Reason, "422") || !strings.HasSuffix(short(r.receiver.events()), "created:other") {
+		t.Fatalf("%+v, %v, %s", parked, err, short(r.receiver.events()))
+	}
+	// Sent by command, as it is now.
+	r.must(s.book.Retry(t.Context(), follows, bad, time.Now()))
+	r.until("what was parked is sent", func() bool { return r.progress(s, c).Parked == 0 })
+	if list := r.receiver.events(); list[len(list)-1].record() != bad.String() {
+		t.Fatal(short(list))
+	}
+	// Dropped by command: it stays listed until the record changes again.
+	r.receiver.answers(status(400))
+	r.welfare("W1", anna, next(), money)
+	r.done(s, c)
+	r.must(s.book.Drop(t.Context(), follows, bad, "the receiver was told by telephone", time.Now()))
+	r.must(s.book.Retry(t.Context(), follows, pseudonym.ID{}, time.Now()))
+	r.receiver.answers(nil)
+	r.until("the order is done", func() bool { return !strings.Contains(r.dump(), ".again ") })
+	if p := r.progress(s, c); p.Dropped != 1 || p.Parked != 0 {
+		t.Fatalf("%+v", p)
+	}
+	if err := s.book.Drop(t.Context(), follows, s.recordID("welfare", "W2"), "x", time.Now()); err != ErrNotParked {
+		t.Fatal(err)
+	}
+	r.welfare("W1", anna, next(), money)
+	r.done(s, c)
+	if p := r.progress(s, c); p.Dropped != 0 {
+		t.Fatalf("%+v", p)
+	}
+
+	// A receiver that is gone is told nothing more, not after a restart either, until a person says so.
+	r.receiver.answers(status(410))
+	want := next()
+	r.welfare("W1", anna, want, money)
+	r.until("it is held", func() bool { p := r.progress(s, c); return p.Trouble != nil && p.Trouble.Held })
+	stop()
+	tries := r.receiver.tries()
+	s = r.service(nil)
+	stop = r.serve(s, c)
+	r.welfare("W2", anna, "more", money)
+	time.Sleep(100 * time.Millisecond) // it would be sent by now
+	if n := r.receiver.tries(); n != tries {
+		t.Fatalf("a receiver that is gone was sent %d requests", n-tries)
+	}
+	r.receiver.answers(nil)
+	r.must(s.book.Retry(t.Context(), follows, pseudonym.ID{}, time.Now()))
+	r.done(s, c)
+	if got := short(r.receiver.events()); !strings.HasSuffix(got, "updated:"+want+" updated:more") {
+		t.Fatal(got)
+	}
+
+	// One that is never well: after so long the next one's turn comes.
+	stop()
+	c.ParkAfter = 1
+	stop = r.serve(s, c)
+	r.receiver.answers(status(503))
+	r.welfare("W1", anna, next(), money)
+	r.done(s, c)
+	if p := r.progress(s, c); p.Parked != 1 || p.Trouble != nil {
+		t.Fatalf("%+v", p)
+	}
+	// A grant that ends while a record is parked: nothing of it is sent.
+	r.revoke("G1")
+	r.receiver.answers(nil)
+	n := len(r.receiver.events())
+	r.must(s.book.Retry(t.Context(), follows, pseudonym.ID{}, time.Now()))
+	r.until("nothing is parked", func() bool { return r.progress(s, c).Parked == 0 })
+	if list := r.receiver.events(); len(list) != n {
+		t.Fatal(short(list))
+	}
+	stop()
+	// I7: nothing of a person stands in the log or in the state.
+	for where, text := range map[string]string{"log": r.lines.String(), "state": r.dump()} {
+		for _, private := range []string{anna, anna[:14], money, "secret-note", "v1", secret} {
+			if strings.Contains(text, private) {
+				t.Errorf("the %s holds %q:\n%s", where, private, text)
+			}
+		}
+	}
+	if !strings.Contains(r.lines.String(), "parked") {
+		t.Error("the log does not tell of what was parked")
+	}
+}
+
+// inboxes keeps what a webhook of another county takes.
+type inboxes struct{ *bus.Bus }
+
+func (i inboxes) Put(ctx context.Context, department, dataset, token string, header map[string][]string, data []byte) (bool, error) {
+	return i.Inbox(department).Put(ctx, dataset, token, header, data)
+}
+
+const mirrored = `dataset: mirrored
+department: civil
+owner: {zh: 甲, en: A}
+title: {zh: 甲, en: A}
+version: 1
+key: [shire_record]
+sharing: {type: conditional}
+fields:
+  - {name: shire_record, type: identifier, required: true, sensitivity: internal}
+  - {name: level, type: text, sensitivity: internal}
+  - {name: card, type: text, sensitivity: sensitive}
+emits:
+  - {table: person_records, role: holder, columns: {name: card}}
+`
+
+// What one county's node sends, another one's webhook takes: signed with either digest, each event once.
+func TestFromOneCountyToAnother(t *testing.T) {
+	r := newRig(t)
+	there, err := bus.Open(t.Context(), r.nc, bus.Options{County: "44" + r.county[2:], Replicas: 1})
+	r.must(err)
+	d, err := contract.Parse("m.yaml", []byte(mirrored), "Asia/Shanghai")
+	r.must(err)
+	door, err := push.NewDoor(push.DoorOptions{
+		Sources:   []county.Source{{Name: "next_county", Kind: push.Kind, Datasets: []string{"mirrored"}, With: map[string]any{"secret": secret}}},
+		Contracts: contract.Set{"mirrored": d}, Resolve: func(p string) string { return p }, Store: inboxes{there}, Closed: func() error { return nil }, Log: slog.New(slog.DiscardHandler),
+	})
+	r.must(err)
+	mux := http.NewServeMux()
+	mux.Handle("POST "+push.Path, door)
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	r.grant("G1", "welfare", masks, "birth")
+	r.open("C1", anna, "birth")
+	s := r.service(nil)
+	var list []county.Subscription
+	for _, digest := range push.Digests {
+		c := r.config("welfare")
+		c.Name, c.Webhook = "to_"+digest, county.Webhook{URL: server.URL + "/api/v1/push/next_county", Secret: secret, Digest: digest}
+		list = append(list, c)
+	}
+	r.serve(s, list...)
+	r.welfare("W1", anna, "a", money)
+	r.welfare("W1", anna, "b", money)
+	r.publish("welfare", row(change.Delete, "W1", anna, "", "", ""))
+	for _, c := range list {
+		r.done(s, c)
+		if p := r.progress(s, c); p.Parked != 0 || p.Trouble != nil {
+			t.Fatalf("%s: %+v %+v", c.Name, p, p.Trouble)
+		}
+	}
+	state, err := there.Inbox("civil").State(t.Context())
+	if err != nil || state.Last != 6 {
+		t.Fatalf("%+v, %v: there should be three events of each", state, err)
+	}
 }
