@@ -30,6 +30,17 @@ type Exchange struct {
 	through  uint64     // sequence of the last act that was read
 	requests map[string]*sharing.Request
 	acts     map[string][]Act
+	listed   []*sharing.Request // requests by their numbers; nil when they have changed since
+
+	looks sync.Mutex
+	next  *look // that has not begun; nil when nobody waits for one
+}
+
+// look is a look at the bus for all who asked before it began.
+type look struct {
+	done     chan struct{}
+	requests []*sharing.Request
+	err      error
 }
 
 // Act is an act as it stands on the bus.
@@ -102,6 +113,7 @@ func (x *Exchange) take(msg *bus.Message) error {
 				msg.Sequence, x.subject(), errors.Join(err, errNoAct))
 		}
 		x.requests[a.Request] = sharing.Fold(had, a.Event)
+		x.listed = nil
 		x.acts[a.Request] = append(x.acts[a.Request], a)
 	}
 	return nil
@@ -186,19 +198,48 @@ func actChange(a Act) (change.Change, error) {
 	return c, nil
 }
 
-// Requests are all requests as they stand at this moment, by their numbers: every act that is on the bus counts, whoever did it,
-// so that a grant that was revoked a moment ago is revoked (I8).
+// lookTimeout bounds one look at the bus: somebody waits at a counter.
+const lookTimeout = 5 * time.Second
+
+// Requests are all requests as they stand at this moment, by their numbers: every act that was on the bus when it was called counts,
+// whoever did it, so that a grant that was revoked a moment ago is revoked (I8). Those who ask while a look is under way share the
+// next one, which begins after all of them have asked. What it returns is not to be changed.
 func (x *Exchange) Requests(ctx context.Context) ([]*sharing.Request, error) {
+	x.looks.Lock()
+	l := x.next
+	if l == nil {
+		l = &look{done: make(chan struct{})}
+		x.next = l
+		go x.look(l)
+	}
+	x.looks.Unlock()
+	select {
+	case <-l.done:
+		return l.requests, l.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (x *Exchange) look(l *look) {
+	defer close(l.done)
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if err := x.catchUp(ctx); err != nil {
-		return nil, err
+	x.looks.Lock()
+	x.next = nil // who asks from here on asks for a later one: the bus is about to be asked
+	x.looks.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
+	defer cancel()
+	if l.err = x.catchUp(ctx); l.err != nil {
+		return
 	}
-	out := make([]*sharing.Request, 0, len(x.requests))
-	for _, id := range slices.Sorted(maps.Keys(x.requests)) {
-		out = append(out, x.requests[id])
+	if x.listed == nil {
+		x.listed = make([]*sharing.Request, 0, len(x.requests))
+		for _, id := range slices.Sorted(maps.Keys(x.requests)) {
+			x.listed = append(x.listed, x.requests[id])
+		}
 	}
-	return out, nil
+	l.requests = x.listed
 }
 
 // Acts are the acts of a request in their order; none when there is no such request.

@@ -170,7 +170,7 @@ func (d *jobsDesk) tell(ctx context.Context, r *http.Request, s *stream, id stri
 	}
 }
 
-// stream writes server-sent events. Each has as long as any answer to get through (see writeTimeout).
+// stream writes server-sent events. Each has as long as any answer to get through (see usualTimes.write).
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -204,7 +204,7 @@ func (s *stream) write(text string) {
 	if s.err != nil {
 		return
 	}
-	_ = s.control.SetWriteDeadline(time.Now().Add(writeTimeout)) // where that is not possible, the server's own holds
+	_ = s.control.SetWriteDeadline(time.Now().Add(usualTimes.write)) // where that is not possible, the server's own holds
 	if _, s.err = s.w.Write([]byte(text)); s.err == nil {
 		s.err = s.control.Flush()
 	}

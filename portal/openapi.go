@@ -29,7 +29,13 @@ func (p *Portal) OpenAPI() map[string]any {
 	components := map[string]any{"schemas": schemas}
 	schemes := map[string]any{}
 	for _, r := range p.routes {
-		if r.Door != "" {
+		switch r.Door {
+		case "":
+		case clientDoor:
+			schemes["token"] = map[string]any{"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "Access token of the OAuth2 client credentials flow; good for one call, unless it is bound to the client's certificate"}
+			schemes["key"] = map[string]any{"type": "apiKey", "in": "header", "name": "Authorization", "description": "Shire-Key NAME.SECRET, with the key that shire clients add printed"}
+			schemes["certificate"] = map[string]any{"type": "mutualTLS"}
+		default:
 			schemes[r.Door] = map[string]any{"type": "apiKey", "in": "cookie", "name": r.Door}
 		}
 	}
@@ -100,7 +106,11 @@ func (r route) operation(schemas map[string]any) map[string]any {
 		}
 		operation["requestBody"] = map[string]any{"required": true, "content": content}
 	}
-	if r.Door != "" {
+	switch r.Door {
+	case "":
+	case clientDoor:
+		operation["security"] = []any{map[string]any{"token": []any{}}, map[string]any{"key": []any{}}, map[string]any{"certificate": []any{}}}
+	default:
 		operation["security"] = []any{map[string]any{r.Door: []any{}}}
 	}
 	return operation

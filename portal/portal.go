@@ -22,6 +22,7 @@ package portal
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -86,7 +87,14 @@ type Options struct {
 	// Push takes what departments send by themselves; nil: nothing is taken.
 	Push http.Handler
 
-	now func() time.Time // nil: time.Now
+	// Sharing lets departments' systems read what they may; nil: nobody may.
+	Sharing *SharingOptions
+
+	// TLS is the portal's certificate; nil: it speaks plain HTTP, and takes credentials from this machine alone.
+	TLS *county.PortalTLS
+
+	now   func() time.Time // nil: time.Now
+	times *serverTimes     // nil: usualTimes
 }
 
 // DefaultListen is reached from this machine alone.
@@ -103,6 +111,8 @@ type Portal struct {
 	reviewers *door // nil without the review
 	operators *door // nil without jobs
 	jobs      *jobsDesk
+	share     *share      // nil without sharing
+	tls       *tls.Config // nil: plain HTTP
 	routes    []route
 	handler   http.Handler
 
@@ -155,6 +165,16 @@ func New(o Options) (*Portal, error) {
 	if o.Jobs != nil {
 		p.operators = p.operatorsDoor()
 		p.jobs = newJobsDesk(p, p.operators)
+	}
+	if o.TLS != nil {
+		if p.tls, err = tlsConfig(o.TLS); err != nil {
+			return nil, err
+		}
+	}
+	if o.Sharing != nil {
+		if p.share, err = newShare(p); err != nil {
+			return nil, err
+		}
 	}
 	p.names = o.Definitions.Names()
 	if p.measures, err = newMeasures(o.Registry); err != nil {

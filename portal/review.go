@@ -32,7 +32,8 @@ type Access struct {
 	Purpose  string         // identity review
 	Persons  []pseudonym.ID // parties (persons or organisations) whose records are shown
 	Fields   []string       // that are shown
-	Decision string         // granted
+	Decision string         // granted; of a client of the sharing interface: stopped or lifted
+	Reason   string         // code; "" for granted
 }
 
 // Queue is what waits for a reviewer.

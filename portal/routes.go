@@ -99,6 +99,9 @@ func (p *Portal) table() []route {
 	if p.o.Review != nil {
 		table = append(table, p.reviewTable()...)
 	}
+	if p.share != nil {
+		table = append(table, p.share.routes()...)
+	}
 	return table
 }
 

@@ -34,15 +34,17 @@ func (e *AddressError) Error() string {
 
 func (e *AddressError) Unwrap() error { return e.Err }
 
-// The limits of a connection. Writing is bounded above by the slowest figure (see figureTimeout) and its transfer.
+// The limits of a connection.
 const (
-	readHeaderTimeout = 5 * time.Second
-	readTimeout       = 10 * time.Second
-	writeTimeout      = figureTimeout + 30*time.Second
-	idleTimeout       = 2 * time.Minute
-	shutdownTimeout   = 10 * time.Second
-	maxHeaderBytes    = 32 << 10
+	shutdownTimeout = 10 * time.Second
+	maxHeaderBytes  = 32 << 10
 )
+
+// serverTimes bound how slow a client may be.
+type serverTimes struct{ header, read, write, idle time.Duration }
+
+// usualTimes. Writing is bounded above by the slowest figure (see figureTimeout) and its transfer.
+var usualTimes = serverTimes{header: 5 * time.Second, read: 10 * time.Second, write: figureTimeout + 30*time.Second, idle: 2 * time.Minute}
 
 // Listen opens the socket, so that a caller learns of a taken address before it starts anything else. The address is
 // what clients can be told, with the port that the system chose where Options.Listen has port 0.
@@ -65,17 +67,28 @@ func (p *Portal) Serve(ctx context.Context) error {
 	if _, err := p.Listen(); err != nil {
 		return err
 	}
+	times := usualTimes
+	if p.o.times != nil {
+		times = *p.o.times
+	}
 	server := &http.Server{
 		Handler:           p.handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: times.header,
+		ReadTimeout:       times.read,
+		WriteTimeout:      times.write,
+		IdleTimeout:       times.idle,
+		TLSConfig:         p.tls,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelDebug), // broken connections are the client's affair
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(p.listener) }()
+	go func() {
+		if p.tls != nil {
+			ended <- server.ServeTLS(p.listener, "", "")
+			return
+		}
+		ended <- server.Serve(p.listener)
+	}()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("the portal stopped serving: %w", err)

@@ -15,7 +15,7 @@ type Definition struct {
 	LeavesOut   *metrics.Text `json:"leaves_out,omitempty" jsonschema:"description=What is not counted"`
 	Theme       string        `json:"theme,omitempty" jsonschema:"description=What it is about: one of the themes of the pages"`
 	Kind        string        `json:"kind" jsonschema:"enum=simple,enum=ratio,enum=derived,enum=survival"`
-	Unit        string        `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
+	Unit        string        `json:"unit" jsonschema:"enum=share,enum=seconds,enum=working_days,enum=cases,enum=papers,enum=visits,enum=points,description=Of value and of p90; a share is of 1"`
 	Better      string        `json:"better" jsonschema:"enum=up,enum=down"`
 	View        string        `json:"view" jsonschema:"description=Where an analyst finds it in SQL"`
 	Dimensions  []string      `json:"dimensions" jsonschema:"description=What by and the filters may name"`
@@ -99,7 +99,15 @@ type Status struct {
 	Sources               []SourceStatus   `json:"sources"`
 	Drift                 []DriftStatus    `json:"drift" jsonschema:"description=Changes of the sources' columns that somebody should look at"`
 	Engines               []EngineStatus   `json:"engines"`
+	Share                 *ShareStatus     `json:"sharing,omitempty" jsonschema:"description=How far the records to share are; absent when the county shares none or the node is stopped"`
 	Generation            uint64           `json:"generation" jsonschema:"description=Changes with every completed load; set by the portal"`
+}
+
+// ShareStatus is how far the records to share are behind the bus.
+type ShareStatus struct {
+	LagMessages uint64  `json:"lag_messages" jsonschema:"description=Messages on the bus that are not among the records to share; as of the last second"`
+	LagSeconds  float64 `json:"lag_seconds" jsonschema:"description=For how long the oldest of them has been missing"`
+	Problem     string  `json:"problem,omitempty" jsonschema:"description=Why nothing is shared at the moment"`
 }
 
 // OwnerStatus is how many rows wait in quarantine for one owner.

@@ -88,6 +88,9 @@ func (h *health) Status(ctx context.Context) (portal.Status, error) {
 	for _, c := range h.node.counts.Counts() {
 		st.Identities = append(st.Identities, portal.IdentityStatus(c))
 	}
+	if r := h.node.sharing; r != nil {
+		st.Share = r.status()
+	}
 	h.engineStates(&st)
 	for _, s := range h.node.sources {
 		status := s.Status()

@@ -41,6 +41,7 @@ import (
 	schema "github.com/shirecounty/shire/schemas/identity"
 	"github.com/shirecounty/shire/schemas/metrics"
 	"github.com/shirecounty/shire/schemas/pseudonym"
+	"github.com/shirecounty/shire/schemas/sharing"
 )
 
 // layoutVersion is the version of the data directory's layout that this binary writes.
@@ -57,6 +58,7 @@ type setup struct {
 	metrics   metrics.Set
 	zone      *time.Location
 	works     map[string]work // of the jobs, by their names
+	items     sharing.Items
 
 	interventions []registry.Definition
 }
@@ -85,6 +87,9 @@ func (a *app) readSetup() (*setup, error) {
 		return nil, err
 	}
 	if err := s.readInterventions(); err != nil {
+		return nil, err
+	}
+	if err := s.readItems(); err != nil {
 		return nil, err
 	}
 	if err := s.proveJobs(); err != nil {
@@ -277,6 +282,7 @@ type node struct {
 	accesses   *auditLog
 	flow       *pipeline.Flow
 	sources    []*ingest.Source
+	sharing    *sharingRoom // of a running node; nil when the county shares no records
 	log        *slog.Logger
 
 	preparer  *warehouse.Preparer
@@ -450,6 +456,9 @@ func (n *node) views() clickhouse.Views {
 }
 
 func (n *node) close() {
+	if n.sharing != nil {
+		n.sharing.close()
+	}
 	if n.identities != nil {
 		if err := n.identities.Close(); err != nil {
 			n.log.Warn("the state of identities was not closed cleanly", "error", err)

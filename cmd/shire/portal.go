@@ -22,7 +22,7 @@ type lateAccesses struct{ log *auditLog }
 
 // Record writes an access down.
 func (l *lateAccesses) Record(ctx context.Context, a portal.Access) error {
-	return l.log.Record(ctx, audit.Access{At: a.At, Caller: a.Caller, Clerk: a.Clerk, Purpose: a.Purpose, Persons: a.Persons, Fields: a.Fields, Decision: a.Decision})
+	return l.log.Record(ctx, audit.Access{At: a.At, Caller: a.Caller, Clerk: a.Clerk, Purpose: a.Purpose, Persons: a.Persons, Fields: a.Fields, Decision: a.Decision, Reason: a.Reason})
 }
 
 // models are those in whose words the review speaks.

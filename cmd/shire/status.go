@@ -53,6 +53,9 @@ func (a *app) status(ctx context.Context) error {
 	for _, i := range st.Identities {
 		fmt.Fprintf(w, "%ss\t%d, from %d records; %d pairs wait for a reviewer\t\n", i.About, i.Parties, i.Records, i.Waiting)
 	}
+	if s := st.Share; s != nil {
+		fmt.Fprintf(w, "records to share\t%d messages behind\t%s\n", s.LagMessages, s.Problem)
+	}
 	for _, src := range st.Sources {
 		fmt.Fprintf(w, "source %s\t%s\t%s\n", src.Name, src.State, src.Problem)
 	}

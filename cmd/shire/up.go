@@ -43,12 +43,17 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err != nil {
 		return err
 	}
+	share := &lateSharing{}
+	sharing, err := share.options(a, s, accesses)
+	if err != nil {
+		return err
+	}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door, Register: register,
+		Push: door, Register: register, Sharing: sharing,
 	})
 	if err != nil {
 		return err
@@ -80,6 +85,12 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	defer n.close()
 	if err := n.writeViews(ctx); err != nil {
 		return err
+	}
+	if n.sharing, err = n.openSharing(ctx); err != nil {
+		return err
+	}
+	if n.sharing != nil {
+		share.Desk = n.sharing.Desk
 	}
 	a.registerAtStart(ctx, n)
 	if _, err := n.tellModels(ctx); err != nil {
@@ -125,6 +136,10 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	part(&flow, flowCtx, n.flow.Run)
 	part(&flow, flowCtx, n.accesses.Run) // until the portal has said its last, which the last checkpoint signs
 	part(&flow, flowCtx, n.accesses.projection.Run)
+	if r := n.sharing; r != nil {
+		part(&flow, flowCtx, func(ctx context.Context) error { return r.serve(ctx, n.flow) })
+		part(&flow, flowCtx, r.fresh.Run)
+	}
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)
 	l, err := openLedger(ctx, n.setup, n.engines)

@@ -21,7 +21,7 @@ var themes = map[string]metrics.Text{
 }
 
 // units of Grafana.
-var units = map[string]string{"share": "percentunit", "seconds": "s", "working_days": "none", "cases": "none", "visits": "none", "points": "none"}
+var units = map[string]string{"share": "percentunit", "seconds": "s", "working_days": "none", "cases": "none", "papers": "none", "visits": "none", "points": "none"}
 
 // figures is the dashboard of all metrics: a row of the grid for each theme, and in it for each metric the months and the departments.
 func figures(set metrics.Set, language string) Dashboard {

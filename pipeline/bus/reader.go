@@ -2,6 +2,7 @@ package bus
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,17 +59,35 @@ func (b *Bus) NextSequence(ctx context.Context, from uint64) (next uint64, found
 	return next, found, nil
 }
 
-// LastOn is the sequence of the newest message on a subject of CHANGES; 0 when there is none.
+// LastOn is the sequence of the newest message on a subject of CHANGES; 0 when there is none. The stream's leader says so: what was
+// acknowledged before the question counts, which a direct read from another replica may not know yet.
 func (b *Bus) LastOn(ctx context.Context, subject string) (uint64, error) {
-	msg, err := b.changes.GetLastMsgForSubject(ctx, subject)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return 0, nil
-	}
+	request, err := json.Marshal(map[string]string{"last_by_subj": subject})
 	if err != nil {
-		return 0, fmt.Errorf("the newest message of %s cannot be read: %w", subject, err)
+		return 0, err
 	}
-	return msg.Sequence, nil
+	var answer struct {
+		Message struct {
+			Sequence uint64 `json:"seq"`
+		} `json:"message"`
+		Error *jetstream.APIError `json:"error"`
+	}
+	err = b.ask(ctx, "STREAM.MSG.GET."+Changes, request, lastTimeout, &answer)
+	switch {
+	case err != nil:
+	case answer.Error == nil && answer.Message.Sequence > 0:
+		return answer.Message.Sequence, nil
+	case answer.Error == nil:
+		err = errors.New("the server's answer names no message")
+	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return 0, nil
+	default:
+		err = answer.Error
+	}
+	return 0, fmt.Errorf("the newest message of %s cannot be read: %w", subject, err)
 }
+
+const lastTimeout = 5 * time.Second
 
 // ReadSubject is Read for one subject of CHANGES.
 func (b *Bus) ReadSubject(ctx context.Context, subject string, from uint64) (*Reader, error) {

@@ -19,6 +19,10 @@ type Reader struct {
 	Purpose    string // one of the county's purposes
 	Item       string // code of the service item (实施编码)
 	Case       string // number of the case (办件编号)
+
+	// Brought are values that the caller has, by dataset.field, such as residents.name: what sharing.Equals compares with, as exactly
+	// the text that the contract reads. A field that may only be compared and has nothing brought is refused.
+	Brought map[string]string
 }
 
 // Attributes are what a person at a counter shows of themselves: the number of their identity card, or name and date of birth.
@@ -31,9 +35,9 @@ type Attributes struct {
 // Value is one field as it is shown.
 type Value struct {
 	Field string       // the contract's name
-	Means string       // its meaning across datasets: the name of its canonical column, or the contract's own name
+	Means string       // what it says of the person: a column of canonical person_records, such as name; "" for anything else
 	Mask  sharing.Mask // how much of it
-	Text  string       // after masking
+	Text  string       // after masking; yes or no of exists and equals
 }
 
 // Record is one department's record, as far as it is shown.
@@ -44,22 +48,24 @@ type Record struct {
 	Contract   string     // hash of the contract that it was read with
 	SourceTime *time.Time // when the source says it was written
 	ReceivedAt time.Time  // when it reached the county
-	Values     []Value    // in the contract's order
-	Refused    []string   // fields that were asked for and are not covered
+	Values     []Value    // in the contract's order; what is absent is left out, but for exists and equals
+	Refused    []string   // fields that were asked for and are not covered, or that speak of somebody else; sorted
 }
 
 // Person is what departments hold on a person, as far as it is shown.
 type Person struct {
-	ID      pseudonym.ID
-	Facts   []Fact   // by meaning
-	Records []Record // by department and dataset, the newest first
-	Refused []string // datasets that hold something and are not covered: dataset and reason, such as household: no_grant
+	ID      pseudonym.ID // today's, which may be another than that asked for: people are merged
+	Facts   []Fact       // by meaning
+	Records []Record     // by department and dataset, the newest first
+	// Refused are the datasets that the department has requests for of which none covers this read: dataset and reason, such as
+	// household: grant_not_live. It does not depend on what is held: that a dataset says something on a person is itself a fact.
+	Refused []string
 }
 
 // Fact is what the sources say about one thing. Where they disagree, all that they say is there.
 type Fact struct {
-	Means       string
-	Conflicting bool
+	Means       string // see Value
+	Conflicting bool   // judged by what is shown alone: values under different masks are not held against each other
 	Said        []Said // the newest first
 }
 
@@ -71,10 +77,31 @@ type Said struct {
 	ReceivedAt          time.Time
 }
 
+// Access is one entry of the audit log on a person, for the resident's counter.
+type Access struct {
+	At       time.Time
+	Caller   string   // department/client
+	Clerk    string   // pseudonym of the clerk
+	Purpose  string   // as the caller said
+	Item     string   // code of the service item
+	Case     string   // number of the case
+	Fields   []string // dataset.field
+	Decision string   // granted, refused, used or declined
+	Reason   string   // code
+}
+
 // Denied says that policy refuses a read. It quotes no value (I7).
 type Denied struct{ Code sharing.Code }
 
 func (e *Denied) Error() string { return fmt.Sprintf("the read is refused: %s", e.Code) }
+
+// Mistake says what is wrong with what the caller sent, whatever the county holds. It quotes no value (I7).
+type Mistake struct {
+	Field string // attributes, key, fields, materials, prefill, material, reason
+	Text  string // for people: what is wrong and what to send instead
+}
+
+func (e *Mistake) Error() string { return e.Text }
 
 // Unavailable says that nothing can be shown now: the log, the bus or the store is away, or behind.
 type Unavailable struct {

@@ -122,7 +122,7 @@ func (w *worker) covered(mentions []serving.Mention, division string, requests [
 }
 
 func (w *worker) standing(division string, requests []*sharing.Request) cover {
-	d := sharing.DecideStanding(sharing.Standing{At: w.s.Clock(), Department: w.config.Department, Purpose: w.config.Purpose,
+	d := sharing.DecideUnasked(sharing.Unasked{At: w.s.Clock(), Department: w.config.Department, Purpose: w.config.Purpose,
 		Dataset: w.dataset.Name, Fields: w.config.Fields, Division: division}, requests, w.s.Contracts)
 	var c cover
 	c.take(d.Fields)

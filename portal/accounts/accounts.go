@@ -51,7 +51,8 @@ type Account struct {
 // entry is an account as the file has it.
 type entry struct {
 	Account
-	Hash string `json:"password_bcrypt"`
+	Hash string `json:"password_bcrypt,omitempty"`
+	Key  string `json:"key_sha256,omitempty"` // of a client: see [Keys]
 }
 
 // Errors of [File.Add] and [File.Remove].
@@ -130,7 +131,7 @@ func (f *File) Add(name string) (password string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		return append(list, entry{Account{name, time.Now().UTC()}, string(hash)}), nil
+		return append(list, entry{Account: Account{name, time.Now().UTC()}, Hash: string(hash)}), nil
 	})
 	if err != nil {
 		return "", err

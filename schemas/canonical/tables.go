@@ -221,6 +221,21 @@ var Tables = []*Table{
 			{"ground", Text, Mapped, false, "legal ground of a refusal (不予共享依据)"},
 		},
 	},
+	{
+		Name: "material_acts", Database: "store", Own: true,
+		Doc: "what became of a material that shared data met: used, or asked for all the same (共享材料使用记录)",
+		Columns: []Column{
+			{"prefill", Text, Mapped, true, "the prefill: one for a case and an applicant"},
+			{"case_number", Text, Mapped, true, "case number (办件编号)"},
+			{"department", Code, Mapped, true, "department whose case it is (办理部门)"},
+			{"item_code", Code, Mapped, true, "code of the service item (实施编码)"},
+			{"material_code", Code, Mapped, true, "kind of material, county-wide (材料编码)"},
+			{"act", Code, Mapped, true, "use or decline"},
+			{"acted_at", Timestamp, Mapped, true, "when (办理时间)"},
+			{"reason", Code, Mapped, false, "why it was declined: outdated, wrong, other_person, original_needed, out_of_order or other"},
+			{"shared_dataset", Code, Mapped, false, "item of the catalogue that it was met from (目录项)"},
+		},
+	},
 }
 
 // Links is the table of relinks: one row for each record whose person or organisation changed after it was loaded. It

@@ -136,10 +136,35 @@ func goldenCounty(t *testing.T, c conn.Conn) {
 	}
 }
 
+// goldenRequests are nine requests for data, by limits of one and of ten working days.
+func goldenRequests(t *testing.T, c conn.Conn) {
+	t.Helper()
+	exec(t, c, "TRUNCATE TABLE store.sharing_limits")
+	exec(t, c, "INSERT INTO store.sharing_limits (deadline, in_force, days) VALUES ('reply_unconditional', '2025-01-01', 1), ('reply_conditional', '2025-01-01', 10)")
+	n := func(n int64) *int64 { return &n }
+	act := func(request string, number int64, act, at string, sharing string) {
+		insert(t, c, "store.sharing_acts", row{"record": request + fmt.Sprint(number), "request": request, "number": n(number), "act": act, "acted_at": local("2025-03-" + at),
+			"department": "hall", "owner": "police", "sharing_type": sharing, "shared_dataset": "free"})
+	}
+	for i, days := range [][3]string{{"03 09:00", "approve", "03 17:00"}, {"03 09:00", "give_back", "04 23:30"}, {"03 09:00", "refuse", "05 00:30"}, {"03 09:00", "withdraw", "31 08:00"}} {
+		act(fmt.Sprint("free", i), 1, "submit", days[0], "unconditional")
+		act(fmt.Sprint("free", i), 2, days[1], days[2], "unconditional")
+	}
+	for _, quick := range []string{"quick0", "quick1"} {
+		act(quick, 1, "submit", "03 09:00", "conditional")
+		act(quick, 2, "approve", "03 09:00", "conditional")
+	}
+	act("late", 1, "submit", "10 09:00", "conditional")
+	act("soon", 1, "submit", "24 09:00", "conditional")
+	act("gone", 1, "submit", "03 09:00", "conditional")
+	act("gone", 2, "withdraw", "06 09:00", "conditional")
+}
+
 // TestGoldenFigures holds every metric that the program ships against a figure that was worked out by hand.
 func TestGoldenFigures(t *testing.T) {
 	c := ready(t)
 	goldenCounty(t, c)
+	goldenRequests(t, c)
 	const hour, day = 3600, 86400
 	golden := map[string]struct {
 		value float64
@@ -182,7 +207,12 @@ func TestGoldenFigures(t *testing.T) {
 		"training_satisfaction_rate": {4. / 5, 5, "ok"},
 		"training_knowledge_gain":    {(20 + 15 + 25 + 0 + 25) / 5., 5, "ok"},
 		"training_practice_rate":     {3. / 6, 6, "ok"},
-		"coverage":                   {(6 + 1 + 6) / (8 + 1 + 8.), 17, "ok"}, // housing's surplus does not help the hall
+		// Handed in on Monday the 3rd: by limits of 1 day answered the same day, given back on the 4th, late on the 5th; by 10 days twice the same
+		// day. One waits since the 10th and is late, one since the 24th is not; two were withdrawn, on the 6th in time, on the 31st too late.
+		"sharing_on_time_rate": {4. / 7, 7, "ok"},
+		// Sorted: 0, 0, 0, 1, 2, 3+, 5+, 15+, 20+. The curve: 6/9, 5/9, 4/9 at 2 days.
+		"sharing_answer_time": {2, 9, "ok"},
+		"coverage":            {(6 + 1 + 6) / (8 + 1 + 8.), 17, "ok"}, // housing's surplus does not help the hall
 	}
 	set, err := metrics.Load()
 	if err != nil {

@@ -16,6 +16,8 @@ import (
 // would have been seen then (I9). They are made of the same text, so that they cannot say something else: what mart reads of
 // store is read from the versions that had arrived by then, and links from those that were in effect.
 
+const acts = "sharing_acts"
+
 const at = "at = {at:DateTime64(6, 'UTC')}"
 
 // Kept lists the tables of which every version is kept.
@@ -54,6 +56,9 @@ func known(text string, twins map[string]bool) string {
 	text = martView.ReplaceAllString(text, "CREATE OR REPLACE VIEW known.$1")
 	text = finalRead.ReplaceAllStringFunc(text, func(read string) string {
 		part := finalRead.FindStringSubmatch(read)
+		if part[2] == acts { // never changed: what had arrived by then is what was known
+			return part[1] + " (SELECT * FROM store." + acts + " FINAL WHERE received_at IS NULL OR received_at <= {at:DateTime64(6, 'UTC')})" + part[3]
+		}
 		if !slices.Contains(kept, part[2]) {
 			return read
 		}

@@ -20,8 +20,8 @@ import (
 
 const zone = "Asia/Shanghai"
 
-// catalogue is three items, of the three sharing types.
-var catalogue = []*contract.Dataset{
+// catalogueItems are three, of the three sharing types.
+var catalogueItems = []*contract.Dataset{
 	{Name: "free", Department: "police", Title: contract.Text{Zh: "户籍", En: "Residents"}, Version: 1, Sharing: contract.Sharing{Type: "unconditional"}},
 	{Name: "granted", Department: "civil", Title: contract.Text{Zh: "婚姻", En: "Marriages"}, Version: 1, Sharing: contract.Sharing{Type: "conditional"}},
 	{Name: "closed", Department: "health", Title: contract.Text{Zh: "病历", En: "Files"}, Version: 2, Sharing: contract.Sharing{Type: "none", Ground: "Law 1"}},
@@ -41,7 +41,7 @@ func ready(t *testing.T) conn.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := clickhouse.LoadReference(t.Context(), c, cal, map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}}, slices.Values(catalogue)); err != nil {
+	if err := clickhouse.LoadReference(t.Context(), c, cal, map[string]contract.Text{"housing": {Zh: "住建局", En: "Housing"}}, slices.Values(catalogueItems)); err != nil {
 		t.Fatal(err)
 	}
 	set, err := metrics.Load()
@@ -106,6 +106,39 @@ func insert(t *testing.T, c conn.Conn, table string, rows ...row) {
 		if err := batch.Send(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// insertAll is insert for many rows with the same columns; what one lacks is empty.
+func insertAll(t *testing.T, c conn.Conn, table string, rows []row) {
+	t.Helper()
+	columns := map[string]bool{}
+	for _, r := range rows {
+		for name := range r {
+			columns[name] = true
+		}
+	}
+	delete(columns, "record")
+	names := slices.Sorted(maps.Keys(columns))
+	batch, err := c.PrepareBatch(t.Context(), "INSERT INTO "+table+" (dataset, version, record_id, "+strings.Join(names, ", ")+")")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		values := []any{"d", uint64(1), id(fmt.Sprint(r["record"]))}
+		for _, name := range names {
+			value := r[name]
+			if value == nil {
+				value = ""
+			}
+			values = append(values, value)
+		}
+		if err := batch.Append(values...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		t.Fatal(err)
 	}
 }
 

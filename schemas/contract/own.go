@@ -16,6 +16,8 @@ const (
 	Verdicts = "identity_verdicts"
 	Models   = "identity_models"
 	Acts     = "sharing_acts"
+
+	Materials = "shared_materials"
 )
 
 //go:embed builtin/*.yaml

@@ -111,7 +111,8 @@ type Flow struct {
 
 // Portal is the HTTP listener.
 type Portal struct {
-	Listen string `yaml:"listen,omitempty" json:"listen,omitempty" jsonschema:"default=127.0.0.1:8080"`
+	Listen string     `yaml:"listen,omitempty" json:"listen,omitempty" jsonschema:"default=127.0.0.1:8080"`
+	TLS    *PortalTLS `yaml:"tls,omitempty" json:"tls,omitempty"`
 }
 
 // Pseudonyms are keyed hashes; nodes that shall give the same ones share the key.

@@ -45,6 +45,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	c.proveSchedules(fail)
 	c.proveClocks(fail)
 	c.proveSharing(fail)
+	c.proveClients(fail)
 	problems = append(problems, c.gatherJobs(env)...)
 	problems = append(problems, c.proveJobs()...)
 	c.markTimed()

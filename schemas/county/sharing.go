@@ -1,16 +1,32 @@
 package county
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
+
+	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/document"
 )
+
+var purposeCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
-	Audit         Audit          `yaml:"audit,omitempty" json:"audit,omitempty"`
-	Subscriptions []Subscription `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty" jsonschema:"description=Departments that are sent the changes of what they were granted"`
+	Purposes      map[string]contract.Text `yaml:"purposes,omitempty" json:"purposes,omitempty" jsonschema:"description=What departments may ask for data for: code and name of each purpose (用途)"`
+	Lead          string                   `yaml:"lead,omitempty" json:"lead,omitempty" jsonschema:"description=Code of the lead department (主管部门)\\, which sees every request and may suspend or revoke every grant"`
+	Rules         string                   `yaml:"rules,omitempty" json:"rules,omitempty" jsonschema:"description=Folder with deadlines of the county's own (*.yaml)\\, tighter than the nation's; its folder province holds the province's; relative to this file"`
+	Audit         Audit                    `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Items         string                   `yaml:"items,omitempty" json:"items,omitempty" jsonschema:"description=File with the county's service items and the materials that each requires; relative to this file"`
+	Lag           Duration                 `yaml:"lag,omitempty" json:"lag,omitempty" jsonschema:"description=How far what is shared may be behind what the departments have sent; reads are refused beyond it; 1m when absent"`
+	Cipher        string                   `yaml:"cipher,omitempty" json:"cipher,omitempty" jsonschema:"enum=aes-256-gcm,enum=sm4-gcm,default=aes-256-gcm,description=How the records to share are sealed on the disk; another one than before has the store made anew"`
+	Clients       []Client                 `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
+	Issuers       []Issuer                 `yaml:"issuers,omitempty" json:"issuers,omitempty" jsonschema:"description=Authorisation servers whose tokens are taken (OAuth2 client credentials)"`
+	Limits        SharingLimits            `yaml:"limits,omitempty" json:"limits,omitempty"`
+	Subscriptions []Subscription           `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty" jsonschema:"description=Departments that are sent the changes of what they were granted"`
 }
 
 // Audit is how the log of accesses to personal data is kept (docs/audit.md).
@@ -23,6 +39,8 @@ type Audit struct {
 }
 
 func (c *Config) proveSharing(fail func(path, do, format string, args ...any)) {
+	c.proveRequests(fail)
+	c.proveStore(fail)
 	a := &c.Sharing.Audit
 	orDefault(&a.Hash, "sha256")
 	orDefault(&a.Signature, "ed25519")
@@ -43,5 +61,42 @@ func (c *Config) proveSharing(fail func(path, do, format string, args ...any)) {
 	a.HandOut = c.Resolve(a.HandOut)
 	if info, err := os.Stat(filepath.Dir(a.HandOut)); err != nil || !info.IsDir() {
 		fail("$.sharing.audit.hand_out", "make the folder, or leave hand_out out", "there is no folder %s for the checkpoints", filepath.Dir(a.HandOut))
+	}
+}
+
+// proveRequests proves what requests for data are judged by.
+func (c *Config) proveRequests(fail func(path, do, format string, args ...any)) {
+	for code, name := range c.Sharing.Purposes {
+		if !purposeCode.MatchString(code) || name.Zh == "" || name.En == "" {
+			fail("$.sharing.purposes."+code, "write code: {zh: …, en: …}, the code in lower-case letters, digits and _", "the purpose %q is not complete", code)
+		}
+	}
+	if lead := c.Sharing.Lead; lead != "" && len(c.Departments) > 0 {
+		if _, ok := c.Departments[lead]; !ok {
+			fail("$.sharing.lead", document.DidYouMean(lead, slices.Sorted(maps.Keys(c.Departments))), "the county has no department %q", lead)
+		}
+	}
+	if c.Sharing.Rules != "" {
+		c.Sharing.Rules = c.Resolve(c.Sharing.Rules)
+		if info, err := os.Stat(c.Sharing.Rules); err != nil || !info.IsDir() {
+			fail("$.sharing.rules", "make the folder, or leave rules out", "there is no folder %s for the deadlines", c.Sharing.Rules)
+		}
+	}
+}
+
+// proveStore proves how records to share are kept.
+func (c *Config) proveStore(fail func(path, do, format string, args ...any)) {
+	s := &c.Sharing
+	orDefault(&s.Lag, Duration(time.Minute))
+	orDefault(&s.Cipher, "aes-256-gcm")
+	if !slices.Contains([]string{"aes-256-gcm", "sm4-gcm"}, s.Cipher) {
+		fail("$.sharing.cipher", "write aes-256-gcm or sm4-gcm", "records to share are not sealed with %q", s.Cipher)
+	}
+	if s.Items == "" {
+		return
+	}
+	s.Items = c.Resolve(s.Items)
+	if info, err := os.Stat(s.Items); err != nil || info.IsDir() {
+		fail("$.sharing.items", "name the file, or leave items out", "there is no file %s with the service items", s.Items)
 	}
 }

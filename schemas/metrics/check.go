@@ -80,7 +80,7 @@ func (d *Definition) check(doc *document.Document) (problems document.Problems) 
 	case Simple:
 		need("numerator", d.Numerator)
 		need("units", d.Units)
-		oneOf("unit", d.Unit, "cases", "visits", "points")
+		oneOf("unit", d.Unit, "cases", "papers", "visits", "points")
 	case Ratio:
 		need("numerator", d.Numerator)
 		need("denominator", d.Denominator)

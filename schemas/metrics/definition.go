@@ -71,8 +71,8 @@ type Definition struct {
 // Themes are what metrics are about, in the order in which readers find them.
 var Themes = []string{"time", "promise", "visits", "papers", "satisfaction", "incidents", "councils", "training", "data"}
 
-// Units are the units of metrics. Times are in seconds or working days; cases, visits and points are plain numbers of them.
-var Units = []string{"share", "seconds", "working_days", "cases", "visits", "points"}
+// Units are the units of metrics. Times are in seconds or working days; cases, papers, visits and points are plain numbers of them.
+var Units = []string{"share", "seconds", "working_days", "cases", "papers", "visits", "points"}
 
 // Refuse makes a metric fail, with a reason, rather than leave out rows for which it cannot be told.
 type Refuse struct {

@@ -110,6 +110,11 @@ var evidences = map[string]evidence{
 		columns: []string{"training", "kind", "department", "attended_at:time"},
 		more:    []string{"satisfaction:number", "points_before:number", "points_after:number", "practised_on:day"},
 	},
+	"mart.sharing_answers": {
+		key:     "record",
+		columns: []string{"request", "department", "asking", "dataset", "sharing_type", "asked_at:time"},
+		more:    []string{"due_on:day", "ended_at:time", "answer", "working_days:number"},
+	},
 	"mart.coverage": {
 		key:     "(subject, department, month)",
 		columns: []string{"subject", "department", "month:day", "captured:number", "reported:number"},

@@ -21,9 +21,9 @@ func load(t *testing.T) metrics.Set {
 
 func TestLoadNamesEveryMetric(t *testing.T) {
 	got := strings.Join(load(t).Names(), " ")
-	const want = "actual_compression actual_of_statutory avoidable_rate avoidable_rate_with_grants citizen_time council_turnout coverage decisions_on_time_rate decisions_published_rate " +
+	const want = "actual_compression actual_of_statutory avoidable_rate avoidable_rate_with_grants avoided_repeats citizen_time council_turnout coverage decisions_on_time_rate decisions_published_rate " +
 		"incident_reopened_rate incident_time legal_time on_time_rate one_visit_rate overdue papers_spared promised_compression " +
-		"promised_of_statutory rating_rate repeat_rate repeat_rate_across_departments repeat_rate_same_department satisfaction_rate " +
+		"promised_of_statutory rating_rate repeat_rate repeat_rate_across_departments repeat_rate_same_department satisfaction_rate sharing_answer_time sharing_on_time_rate " +
 		"supplement_rate training_knowledge_gain training_practice_rate training_satisfaction_rate visits"
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)

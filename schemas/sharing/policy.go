@@ -69,21 +69,8 @@ func Decide(call Call, c *Case, requests []*Request, contracts contract.Set, div
 		slices.Sort(refused)
 		return Decision{Code: code, Refused: slices.Compact(refused)}
 	}
-	switch {
-	case strings.TrimSpace(call.Clerk) == "":
-		return deny(NoClerk)
-	case call.Purpose == "":
-		return deny(NoPurpose)
-	case c == nil:
-		return deny(NoCase)
-	case c.Department != call.Department:
-		return deny(OtherDepartmentsCase)
-	case c.Item != call.Item:
-		return deny(OtherItem)
-	case call.At.Before(c.Opened) || !c.Closed.IsZero() && !call.At.Before(c.Closed):
-		return deny(CaseNotOpen)
-	case call.Person.IsZero() || !slices.Contains(c.Persons, call.Person):
-		return deny(NotOfCase)
+	if code := call.Standing(c); code != Allowed {
+		return deny(code)
 	}
 	own := contracts[call.Dataset]
 	nearest := NoGrant
@@ -124,6 +111,60 @@ func Decide(call Call, c *Case, requests []*Request, contracts contract.Set, div
 	slices.Sort(d.Grants)
 	d.Allowed, d.Code = true, Allowed
 	return d
+}
+
+// Standing says whether the call is for an open case of the caller about one of its persons: what has to hold before it is asked
+// what is granted. A call without a person is [NotOfCase] when all else holds.
+func (call Call) Standing(c *Case) Code {
+	switch {
+	case strings.TrimSpace(call.Clerk) == "":
+		return NoClerk
+	case call.Purpose == "":
+		return NoPurpose
+	case c == nil:
+		return NoCase
+	case c.Department != call.Department:
+		return OtherDepartmentsCase
+	case c.Item != call.Item:
+		return OtherItem
+	case call.At.Before(c.Opened) || !c.Closed.IsZero() && !call.At.Before(c.Closed):
+		return CaseNotOpen
+	case call.Person.IsZero() || !slices.Contains(c.Persons, call.Person):
+		return NotOfCase
+	}
+	return Allowed
+}
+
+// Open answers a call as [Decide] does, but for whatever record there may be: it is allowed when a record of some division could
+// be read. It depends on nothing that a dataset holds, so that a refusal tells nothing of it.
+func Open(call Call, c *Case, requests []*Request, contracts contract.Set) Decision {
+	best := Decide(call, c, requests, contracts, "")
+	for _, r := range requests {
+		if best.Allowed {
+			break
+		}
+		if r.From != call.Department || r.Terms.Dataset != call.Dataset {
+			continue
+		}
+		for _, division := range r.Terms.Rows.Divisions {
+			d := Decide(call, c, requests, contracts, division)
+			if d.Allowed || rank(d.Code) > rank(best.Code) {
+				best = d
+			}
+		}
+	}
+	return best
+}
+
+// Furthest is of several refusals the one that tells best what is missing.
+func Furthest(codes ...Code) Code {
+	nearest := NoGrant
+	for _, code := range codes {
+		if rank(code) > rank(nearest) {
+			nearest = code
+		}
+	}
+	return nearest
 }
 
 // take adds what a grant covers. A field that the contract has stopped to share since is not shown.

@@ -149,11 +149,11 @@ func TestNoFieldWithoutALiveGrant(t *testing.T) {
 			list = append(list, r)
 		}
 		for range 10 {
-			c := &sharing.Case{Department: rapid.SampledFrom(parties).Draw(t, "case of"), Item: rapid.SampledFrom([]string{"ITEM-1", "ITEM-2", "ITEM-3"}).Draw(t, "item"), Opened: begin, Persons: []pseudonym.ID{person(1)}}
+			c := &sharing.Case{Department: rapid.SampledFrom(append([]string{"civil_affairs", "civil_affairs", "civil_affairs"}, parties...)).Draw(t, "case of"), Item: rapid.SampledFrom([]string{"ITEM-1", "ITEM-2", "ITEM-3"}).Draw(t, "item"), Opened: begin, Persons: []pseudonym.ID{person(1)}}
 			if rapid.IntRange(0, 3).Draw(t, "closed") == 0 {
 				c.Closed = begin.AddDate(0, 0, 6)
 			}
-			call := sharing.Call{At: begin.AddDate(0, 0, rapid.IntRange(0, 12).Draw(t, "day")), Department: rapid.SampledFrom(parties).Draw(t, "caller"), Clerk: "clerk",
+			call := sharing.Call{At: begin.AddDate(0, 0, rapid.IntRange(0, 12).Draw(t, "day")), Department: rapid.SampledFrom(append([]string{c.Department, c.Department, c.Department}, parties...)).Draw(t, "caller"), Clerk: "clerk",
 				Purpose: rapid.SampledFrom([]string{"eligibility", "review"}).Draw(t, "purpose"), Item: c.Item, Dataset: "insured", Person: person(rapid.SampledFrom([]byte{1, 1, 1, 2}).Draw(t, "person")),
 				Fields: rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"number", "status", "name", "wage", "shoe"}), 0, 3, rapid.ID).Draw(t, "asked")}
 			division := rapid.SampledFrom([]string{"", "331099001", "331099002", "440100"}).Draw(t, "division")

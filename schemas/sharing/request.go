@@ -68,6 +68,7 @@ type Request struct {
 	Since    time.Time
 	Asked    time.Time // the last (re)submission: the owner's clock starts anew when what was missing has come
 	Returned bool      // it was given back once
+	Granted  time.Time // the approval: from then on the data has to be delivered in time
 	Reviewed time.Time // when the grant was last found right; the approval at first
 	Ground   string
 	before   State // of a suspended grant
@@ -190,7 +191,7 @@ func Fold(r *Request, e Event) *Request {
 	case Resubmit:
 		next.State, next.Asked, next.Terms, next.Owner, next.Type = Asked, e.At, e.Terms.clone(), e.Owner, e.Type
 	case Approve:
-		next.State, next.Reviewed = Approved, e.At
+		next.State, next.Granted, next.Reviewed = Approved, e.At, e.At
 		if e.Terms != nil {
 			next.Terms = e.Terms.clone()
 		}
@@ -278,7 +279,7 @@ func (r *Request) Waits() (limit Limit, since time.Time, department string, ok b
 	case r.State == Asked:
 		return ReplyConditional, r.Asked, r.Owner, true
 	case r.State == Approved:
-		return Delivery, r.Reviewed, r.Owner, true
+		return Delivery, r.Granted, r.Owner, true // a review in between does not start the clock anew
 	}
 	return "", time.Time{}, "", false
 }

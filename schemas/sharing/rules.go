@@ -176,6 +176,33 @@ func (r *Rules) in(day calendar.Date, l Limit) (Deadline, bool) {
 	return best, found
 }
 
+// Standing is a limit as it is from a day on, until the next one of the same name.
+type Standing struct {
+	Deadline // without the day that it is due
+	From     calendar.Date
+}
+
+// Table is every limit with the days from which on it was another: what [Rules.Due] goes by, for those who read tables.
+func (r *Rules) Table() []Standing {
+	var days []calendar.Date
+	for _, layer := range r.layers {
+		for i := range layer.Versions {
+			days = append(days, layer.Versions[i].from)
+		}
+	}
+	slices.Sort(days)
+	var table []Standing
+	for _, l := range Limits {
+		for _, day := range slices.Compact(days) {
+			d, ok := r.in(day, l)
+			if last := len(table) - 1; ok && (last < 0 || table[last].Deadline != d) {
+				table = append(table, Standing{d, day})
+			}
+		}
+	}
+	return table
+}
+
 // Due is the last day of a limit that an event on a day starts. The rules in force on that day decide. The error is a
 // calendar.UnpublishedError when the calendar does not reach so far.
 func (r *Rules) Due(l Limit, day calendar.Date, c *calendar.Calendar) (Deadline, error) {

@@ -21,7 +21,7 @@ export interface County {
   evaluation?: boolean; // what the county did is judged at /evaluation
 }
 
-export type Unit = "share" | "seconds" | "working_days" | "cases" | "visits" | "points";
+export type Unit = "share" | "seconds" | "working_days" | "cases" | "papers" | "visits" | "points";
 
 export interface Definition {
   name: string;

@@ -1,5 +1,5 @@
 -- A paper is asked for again when somebody hands in a document that they had handed in before and that was still valid on
--- that day in the county. Who they are: the submission's own person and organisation, else those of its case.
+-- that day in the county. Where shared data stood for that document instead, a repeat was avoided. Who they are: the submission's own person and organisation, else those of its case.
 CREATE OR REPLACE VIEW mart.submissions
 (
     record UUID COMMENT 'the record: the same in every load',
@@ -20,7 +20,8 @@ CREATE OR REPLACE VIEW mart.submissions
     valid_from Nullable(Date32) COMMENT 'document valid from (有效期起)',
     valid_until Nullable(Date32) COMMENT 'document valid until, inclusive (有效期止); NULL when it does not expire',
     method LowCardinality(String) COMMENT 'paper, upload, or shared when met from shared data (提交方式)',
-    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same document, still valid, had been handed in before: to this department, else to another; empty when not (重复提交)'
+    repeat LowCardinality(String) COMMENT 'same_department or across_departments when the same document, still valid, had been handed in before: to this department, else to another; empty when not (重复提交)',
+    spared LowCardinality(String) COMMENT 'of a paper met from shared data: same_department or across_departments when the same document, still valid, had been handed in before, so that a repeat was avoided; empty when not (避免重复提交)'
 )
 DEFINER = `{definer}` SQL SECURITY DEFINER
 AS WITH
@@ -55,7 +56,7 @@ AS WITH
     carried AS
     (
         SELECT
-            h.record_id AS record, h.department AS department, sipHash128(h.material_code, h.document) AS paper,
+            h.record_id AS record, h.department AS department, h.method = 'shared' AS shared, sipHash128(h.material_code, h.document) AS paper,
             assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS day, ifNull(h.valid_until, forever) AS until,
             arrayJoin(arrayFilter(id -> id != nobody, [
                 multiIf(h.person_id = nobody, a.person, p.version > h.version, p.party_id, h.person_id),
@@ -64,16 +65,16 @@ AS WITH
         LEFT JOIN applicants AS a ON h.case_number = a.case_number
         LEFT ANY JOIN store.current_links AS p ON h.person_record = p.record
         LEFT ANY JOIN store.current_links AS o ON h.organisation_record = o.record
-        WHERE h.method != 'shared' AND h.document != '' AND h.submitted_at IS NOT NULL
+        WHERE h.document != '' AND h.submitted_at IS NOT NULL
     ),
     repeats AS
     (
-        SELECT record, if(max(until_here >= day), 'same_department', 'across_departments') AS scope
+        SELECT record, any(shared) AS shared, if(max(until_here >= day), 'same_department', 'across_departments') AS scope
         FROM
         (
-            SELECT record, day,
-                max(until) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_anywhere,
-                max(until) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_here
+            SELECT record, day, shared,
+                maxIf(until, NOT shared) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_anywhere,
+                maxIf(until, NOT shared) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_here
             FROM carried
         )
         WHERE until_anywhere >= day
@@ -84,7 +85,8 @@ SELECT
     multiIf(s.person_id = nobody, a.person, p.version > s.version, p.party_id, s.person_id) AS person_id,
     multiIf(s.organisation_id = nobody, a.organisation, o.version > s.version, o.party_id, s.organisation_id) AS organisation_id,
     s.department AS department, a.item AS item_code, material_code, material_name, issuer, document,
-    submitted_at, valid_from, valid_until, method, r.scope AS repeat
+    submitted_at, valid_from, valid_until, method,
+    if(r.shared, '', r.scope) AS repeat, if(r.shared, r.scope, '') AS spared
 FROM store.submissions AS s FINAL
 LEFT ANY JOIN store.current_links AS p ON s.person_record = p.record
 LEFT ANY JOIN store.current_links AS o ON s.organisation_record = o.record

@@ -172,6 +172,7 @@ export const en: Record<Key, string> = {
   "load.panelFailed": "This part cannot be read: {detail}",
 
   "unit.cases": "{n} cases",
+  "unit.papers": "{n} papers",
   "unit.visits": "{n} visits",
   "unit.marks": "{n} points",
   "unit.days": "{n} days",

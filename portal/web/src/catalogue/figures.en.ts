@@ -115,6 +115,7 @@ export const enFigures: Record<keyof typeof zhFigures, string> = {
   "unitName.seconds": "wall-clock time",
   "unitName.working_days": "working days",
   "unitName.cases": "cases",
+  "unitName.papers": "papers",
   "unitName.visits": "visits",
   "unitName.points": "points",
   "grade.general": "general",

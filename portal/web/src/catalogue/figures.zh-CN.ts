@@ -113,6 +113,7 @@ export const zhFigures = {
   "unitName.seconds": "自然时间",
   "unitName.working_days": "工作日",
   "unitName.cases": "件",
+  "unitName.papers": "份",
   "unitName.visits": "次",
   "unitName.points": "分",
   "grade.general": "一般数据",

@@ -171,6 +171,7 @@ export const zh = {
   "load.panelFailed": "这部分读不出来：{detail}",
 
   "unit.cases": "{n} 件",
+  "unit.papers": "{n} 份",
   "unit.visits": "{n} 次",
   "unit.marks": "{n} 分",
   "unit.days": "{n} 天",

@@ -44,7 +44,7 @@ export class Format {
       return { amount: new Intl.NumberFormat(this.language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(n), key: "" };
     }
     if (unit === "working_days") return { amount: this.number(n, 1), key: "unit.workingDays" };
-    if (unit === "cases") return { amount: this.number(n), key: "unit.cases" };
+    if (unit === "cases" || unit === "papers") return { amount: this.number(n), key: `unit.${unit}` };
     if (unit === "visits" || unit === "points") return { amount: this.number(n, unit === "visits" ? 2 : 1), key: `unit.${unit === "visits" ? "visits" : "marks"}` };
     if (n < hour) return { amount: this.number(n / minute), key: "unit.minutes" };
     if (n < 2 * day) return { amount: this.number(n / hour, 1), key: "unit.hours" };

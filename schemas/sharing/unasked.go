@@ -6,8 +6,8 @@ import (
 	"github.com/shirecounty/shire/schemas/contract"
 )
 
-// Standing is what a department is sent without asking each time: changes of a dataset that is about nobody.
-type Standing struct {
+// Unasked is what a department is sent without asking each time: changes of a dataset that is about nobody.
+type Unasked struct {
 	At         time.Time
 	Department string
 	Purpose    string
@@ -16,9 +16,9 @@ type Standing struct {
 	Division   string   // of the record, "" when it has none
 }
 
-// DecideStanding answers without a case, which is lawful for datasets that are about nobody alone: of one that is about people or
+// DecideUnasked answers without a case, which is lawful for datasets that are about nobody alone: of one that is about people or
 // organisations it shows nothing, whatever is granted (I8).
-func DecideStanding(s Standing, requests []*Request, contracts contract.Set) Decision {
+func DecideUnasked(s Unasked, requests []*Request, contracts contract.Set) Decision {
 	d := Decision{Code: NoGrant, Fields: map[string]Mask{}}
 	own := contracts[s.Dataset]
 	if own == nil || own.AboutSomebody() {
