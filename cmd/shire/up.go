@@ -139,6 +139,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	if r := n.sharing; r != nil {
 		part(&flow, flowCtx, func(ctx context.Context) error { return r.serve(ctx, n.flow) })
 		part(&flow, flowCtx, r.fresh.Run)
+		part(&parts, ctx, n.follow)
 	}
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)

@@ -25,7 +25,6 @@ package subscription
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -164,5 +163,3 @@ func (s *Service) recordID(dataset, key string) (id pseudonym.ID) {
 func HashedFor(h *pseudonym.Hasher, department, value string) string {
 	return h.Text("shared/"+department, value)
 }
-
-func (s *Service) String() string { return fmt.Sprintf("subscriptions of %s", s.County) }

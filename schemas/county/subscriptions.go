@@ -58,8 +58,8 @@ func (c *Config) proveSubscriptions(fail func(path, do, format string, args ...a
 		if s.Department == "" {
 			fail(path, "write department: with its code", "subscription %s names no department", s.Name)
 		}
-		if s.Purpose == "" {
-			fail(path, "write purpose: as it was granted", "subscription %s names no purpose", s.Name)
+		if _, ok := c.Sharing.Purposes[s.Purpose]; !ok {
+			fail(path+".purpose", "write one of sharing.purposes, as it was granted", "subscription %s is for the purpose %q, which the county does not have", s.Name, s.Purpose)
 		}
 		c.proveFollowed(fail, path, s, set)
 		s.Webhook.prove(c, fail, path+".webhook")
