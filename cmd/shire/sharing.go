@@ -29,10 +29,11 @@ const sharingSecret = "sharing_key"
 // sharingRoom is what a running node shares records with.
 type sharingRoom struct {
 	*disclosure.Desk
-	exchange *pipeline.Exchange
-	store    *serving.Store
-	fresh    *disclosure.Freshness
-	log      *slog.Logger
+	exchange    *pipeline.Exchange
+	corrections *pipeline.Corrections
+	store       *serving.Store
+	fresh       *disclosure.Freshness
+	log         *slog.Logger
 }
 
 // shares tells whether the county shares records at all: without purposes nothing can be asked for, and nothing is kept for it.
@@ -60,6 +61,10 @@ func (n *node) openSharing(ctx context.Context) (*sharingRoom, error) {
 		Contracts: n.contracts, Purposes: n.purposes(), Hasher: hasher, Zone: n.zone,
 		Items: n.items, Taken: pipeline.NewMaterials(n.bus),
 	})
+	if r.corrections, err = n.openCorrections(r); err != nil {
+		store.Close()
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -181,7 +186,10 @@ func (r *sharingRoom) status() *portal.ShareStatus {
 }
 
 // lateSharing is lateFigures for the desk of shared records.
-type lateSharing struct{ *disclosure.Desk }
+type lateSharing struct {
+	*disclosure.Desk
+	corrections lateCorrections
+}
 
 // options are the portal's, before the desk is there; nil when the county shares no records.
 func (l *lateSharing) options(a *app, s *setup, accesses portal.Accesses) (*portal.SharingOptions, error) {
@@ -192,5 +200,5 @@ func (l *lateSharing) options(a *app, s *setup, accesses portal.Accesses) (*port
 	if err != nil {
 		return nil, inputf("%s: %v", s.config.File, err)
 	}
-	return &portal.SharingOptions{Desk: l, Prefill: l, Callers: who, Accesses: accesses, Contracts: s.contracts, Limits: s.config.Sharing.Limits}, nil
+	return &portal.SharingOptions{Desk: l, Prefill: l, Corrections: &l.corrections, Callers: who, Accesses: accesses, Contracts: s.contracts, Limits: s.config.Sharing.Limits}, nil
 }

@@ -90,7 +90,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	if n.sharing != nil {
-		share.Desk = n.sharing.Desk
+		share.Desk, share.corrections.Corrections = n.sharing.Desk, n.sharing.corrections
 	}
 	a.registerAtStart(ctx, n)
 	if _, err := n.tellModels(ctx); err != nil {
@@ -140,6 +140,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 		part(&flow, flowCtx, func(ctx context.Context) error { return r.serve(ctx, n.flow) })
 		part(&flow, flowCtx, r.fresh.Run)
 		part(&parts, ctx, n.follow)
+		part(&parts, ctx, r.corrections.Run)
 	}
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)
