@@ -150,6 +150,32 @@ func TestCorrectionsAreWhatAModelSays(t *testing.T) {
 			}
 		}
 	}
+	// One that is accepted, and whose record changes in another field alone, stays open.
+	version++
+	records["K9"] = value{"item0", version, false}
+	id := r.put(store, version, "K9", "item0", false)
+	for range 2 {
+		one, err := both[0].Report(t.Context(), pipeline.Report{Department: "civil_affairs", Clerk: "李梅", Dataset: r.dataset, Field: "item", Record: id, Said: pipeline.Said{Proposed: proposed}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, one.ID)
+		reports[one.ID] = &model{"K9", "item0", version, sharing.Reported}
+	}
+	if _, err := both[1].Answer(t.Context(), ids[len(ids)-1], "hall", "王五", true, ""); err != nil {
+		t.Fatal(err)
+	}
+	reports[ids[len(ids)-1]].state = sharing.Accepted
+	version++
+	r.put(store, version, "K9", "item0", false)
+	if err := both[0].Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range reports {
+		if v := records[m.key]; m.state == sharing.Accepted && v.version > m.version && (v.gone || v.item != m.seen) {
+			m.state = sharing.Corrected
+		}
+	}
 	fresh := r.corrections(store, x, l)
 	for _, department := range []string{"civil_affairs", "hall", "data_bureau", "stranger", ""} {
 		list, err := fresh.List(t.Context(), department, time.Date(2026, 4, 2, 0, 0, 0, 0, time.UTC))
