@@ -43,14 +43,15 @@ type Callers interface {
 	Names() []string
 }
 
-// SharingOptions are what the sharing interface needs. All are required.
+// SharingOptions are what the sharing interface needs. All are required but those of which another thing is said.
 type SharingOptions struct {
-	Desk      Desk
-	Prefill   PrefillDesk
-	Callers   Callers
-	Accesses  Accesses // takes down that a client was stopped, or let go on
-	Contracts contract.Set
-	Limits    county.SharingLimits
+	Desk        Desk
+	Prefill     PrefillDesk
+	Callers     Callers
+	Corrections Corrections // nil where errors cannot be reported
+	Accesses    Accesses    // takes down that a client was stopped, or let go on
+	Contracts   contract.Set
+	Limits      county.SharingLimits
 }
 
 // answerTimeout bounds one read. The access log alone may take 8 s when the bus is slow.

@@ -86,10 +86,10 @@ func (s *share) problem(r *http.Request, err error) *Problem {
 		if zh == "" {
 			zh = "请求内容有误。"
 		}
-		return problem(http.StatusUnprocessableEntity, codeUnusable, capital(mistake.Text)).zh(zh)
+		return problem(http.StatusUnprocessableEntity, codeUnusable, sentenceOf(mistake.Text, "")).zh(zh)
 	case errors.As(err, &away):
 		s.log.Error("a read could not be answered", "route", routeOf(r), "error", err, "cause", away.Err)
-		return problem(http.StatusServiceUnavailable, codeUnavailable, capital(away.Error())+": nothing was shown. Try again shortly; /readyz says what is missing.").
+		return problem(http.StatusServiceUnavailable, codeUnavailable, sentenceOf(away.Error(), "")+": nothing was shown. Try again shortly; /readyz says what is missing.").
 			zh("服务暂不可用，未提供任何数据。请稍后重试；/readyz 说明缺少什么。")
 	case errors.Is(err, context.Canceled):
 		return problem(http.StatusServiceUnavailable, codeUnavailable, "The caller went away.").zh("调用方已断开。")
@@ -97,14 +97,6 @@ func (s *share) problem(r *http.Request, err error) *Problem {
 	s.log.Error("a read could not be answered", "route", routeOf(r), "error", err)
 	return problem(http.StatusServiceUnavailable, codeUnavailable, "The read cannot be answered at the moment, and nothing was shown. Try again shortly; /readyz says what is missing.").
 		zh("暂时无法答复，未提供任何数据。请稍后重试；/readyz 说明缺少什么。")
-}
-
-// capital makes a text a sentence.
-func capital(s string) string {
-	if s == "" || s[0] < 'a' || s[0] > 'z' {
-		return s
-	}
-	return string(s[0]-'a'+'A') + s[1:]
 }
 
 // JSONSchemaExtend adds the codes of the sharing interface to those of the rest of the portal.

@@ -42,7 +42,7 @@ func (s *share) routes() []route {
 	number := parameter{Name: "case", In: "path", Description: "Number of the caller's open case (办件编号)"}
 	prefill := parameter{Name: "prefill", In: "path", Description: "The prefill's id"}
 	with := func(first []parameter, more ...parameter) []parameter { return append(slices.Clone(more), first...) }
-	return []route{
+	return append([]route{
 		{
 			Path: "/api/v1/departments/{department}/datasets/{dataset}/records/{key}", ID: "record", Summary: "A department's own record, as far as it is shared",
 			Parameters: with(withCase, department, dataset, parameter{Name: "key", In: "path", Description: "The record's key; %1F joins the parts of a composite one. Keys that are personal data are refused here: see recordLookup"},
@@ -78,7 +78,7 @@ func (s *share) routes() []route {
 			Method: http.MethodPost, Path: "/api/v1/cases/{case}/prefill/{prefill}/decline", ID: "prefillDecline", Summary: "Ask for a material in spite of the prefill, and say why",
 			Parameters: with(reason, number, prefill), Body: MaterialDecline{}, NoContent: true, Problems: shareProblems, Door: clientDoor, handle: s.client("decline", s.decline),
 		},
-	}
+	}, s.correctionRoutes()...)
 }
 
 // reader is who reads, and why. What is missing is for policy to refuse, which writes it down.
@@ -101,7 +101,7 @@ func reader(r *http.Request, c callers.Caller) (disclosure.Reader, error) {
 }
 
 func malformed(en, zh string) *Problem {
-	return problem(http.StatusBadRequest, codeMalformed, capital(en)+".").zh(zh + "。")
+	return problem(http.StatusBadRequest, codeMalformed, sentenceOf(en, ".")).zh(zh + "。")
 }
 
 // question proves what an address asks: parts that are sound text, and the one parameter that there may be. Whatever else a query

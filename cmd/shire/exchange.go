@@ -53,12 +53,12 @@ func (a *app) sharingCommand() *cobra.Command {
 	return cmd
 }
 
-// lateSharing lets the portal be made before the node is: until then nothing can be asked of it.
-type lateSharing struct{ node atomic.Pointer[node] }
+// lateExchange lets the portal be made before the node is: until then nothing can be asked of it.
+type lateExchange struct{ node atomic.Pointer[node] }
 
 var errNoNode = errors.New("the node is starting")
 
-func (l *lateSharing) open() (*node, error) {
+func (l *lateExchange) open() (*node, error) {
 	if n := l.node.Load(); n != nil {
 		return n, nil
 	}
@@ -66,7 +66,7 @@ func (l *lateSharing) open() (*node, error) {
 }
 
 // Do does an act.
-func (l *lateSharing) Do(ctx context.Context, e sharing.Event, by string) (*sharing.Request, error) {
+func (l *lateExchange) Do(ctx context.Context, e sharing.Event, by string) (*sharing.Request, error) {
 	n, err := l.open()
 	if err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func (l *lateSharing) Do(ctx context.Context, e sharing.Event, by string) (*shar
 }
 
 // Requests are all requests.
-func (l *lateSharing) Requests(ctx context.Context) ([]*sharing.Request, error) {
+func (l *lateExchange) Requests(ctx context.Context) ([]*sharing.Request, error) {
 	n, err := l.open()
 	if err != nil {
 		return nil, err
@@ -84,7 +84,7 @@ func (l *lateSharing) Requests(ctx context.Context) ([]*sharing.Request, error) 
 }
 
 // Acts are the acts of a request.
-func (l *lateSharing) Acts(ctx context.Context, request string) ([]pipeline.Act, error) {
+func (l *lateExchange) Acts(ctx context.Context, request string) ([]pipeline.Act, error) {
 	n, err := l.open()
 	if err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (l *lateSharing) Acts(ctx context.Context, request string) ([]pipeline.Act,
 }
 
 // Catalogue is the catalogue in use, measured.
-func (l *lateSharing) Catalogue(ctx context.Context) (catalogue.Catalogue, error) {
+func (l *lateExchange) Catalogue(ctx context.Context) (catalogue.Catalogue, error) {
 	n, err := l.open()
 	if err != nil {
 		return catalogue.Catalogue{}, err
@@ -106,7 +106,7 @@ func (l *lateSharing) Catalogue(ctx context.Context) (catalogue.Catalogue, error
 }
 
 // CatalogueAt is an earlier version.
-func (l *lateSharing) CatalogueAt(ctx context.Context, number uint32) (catalogue.Catalogue, error) {
+func (l *lateExchange) CatalogueAt(ctx context.Context, number uint32) (catalogue.Catalogue, error) {
 	n, err := l.open()
 	if err != nil {
 		return catalogue.Catalogue{}, err
@@ -119,7 +119,7 @@ func (l *lateSharing) CatalogueAt(ctx context.Context, number uint32) (catalogue
 }
 
 // CatalogueVersions are the versions.
-func (l *lateSharing) CatalogueVersions(ctx context.Context, most int) ([]catalogue.Version, error) {
+func (l *lateExchange) CatalogueVersions(ctx context.Context, most int) ([]catalogue.Version, error) {
 	n, err := l.open()
 	if err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func (l *lateSharing) CatalogueVersions(ctx context.Context, most int) ([]catalo
 }
 
 // Search looks into the log of accesses.
-func (l *lateSharing) Search(ctx context.Context, q portal.AccessQuery) ([]portal.LoggedAccess, bool, error) {
+func (l *lateExchange) Search(ctx context.Context, q portal.AccessQuery) ([]portal.LoggedAccess, bool, error) {
 	n, err := l.open()
 	if err != nil {
 		return nil, false, err
@@ -149,7 +149,7 @@ func (l *lateSharing) Search(ctx context.Context, q portal.AccessQuery) ([]porta
 }
 
 // pages are the parts of the portal that are about requests.
-func (l *lateSharing) pages(s *setup, data string) *portal.RequestsOptions {
+func (l *lateExchange) pages(s *setup, data string) *portal.RequestsOptions {
 	return &portal.RequestsOptions{
 		Exchange: l, Officers: accounts.Officers(data), World: s.sharingWorld, Rules: s.rules, Calendar: s.calendar,
 		Purposes: s.config.Sharing.Purposes, Departments: s.config.Departments,

@@ -29,10 +29,10 @@ const sharingSecret = "sharing_key"
 // sharingRoom is what a running node shares records with.
 type sharingRoom struct {
 	*disclosure.Desk
-	exchange *pipeline.Exchange
-	store    *serving.Store
-	fresh    *disclosure.Freshness
-	log      *slog.Logger
+	corrections *pipeline.Corrections
+	store       *serving.Store
+	fresh       *disclosure.Freshness
+	log         *slog.Logger
 }
 
 // shares tells whether the county shares records at all: without purposes nothing can be asked for, and nothing is kept for it.
@@ -52,27 +52,18 @@ func (n *node) openSharing(ctx context.Context) (*sharingRoom, error) {
 		return nil, err
 	}
 	r := &sharingRoom{store: store, log: n.log}
-	r.exchange = pipeline.NewExchange(n.bus, n.world)
 	r.fresh = disclosure.NewFreshness(store.Position, n.bus.LastSequence, time.Duration(n.config.Sharing.Lag))
 	r.Desk = disclosure.New(disclosure.Options{
-		Store: store, Exchange: r.exchange, Log: n.accesses.Log, Looks: n.accesses.projection, Fresh: r.fresh.Err,
+		Store: store, Exchange: n.exchange, Log: n.accesses.Log, Looks: n.accesses.projection, Fresh: r.fresh.Err,
 		Persons:   func() disclosure.Persons { return n.identities.Partition(identity.Person) },
-		Contracts: n.contracts, Purposes: n.purposes(), Hasher: hasher, Zone: n.zone,
+		Contracts: n.contracts, Purposes: n.sharingWorld().Purposes, Hasher: hasher, Zone: n.zone,
 		Items: n.items, Taken: pipeline.NewMaterials(n.bus),
 	})
-	return r, nil
-}
-
-// world is what requests are judged by.
-func (s *setup) world() sharing.World {
-	return sharing.World{Contracts: s.contracts, Purposes: s.purposes(), Lead: s.config.Sharing.Lead}
-}
-
-func (s *setup) purposes() (codes []string) {
-	for code := range s.config.Sharing.Purposes {
-		codes = append(codes, code)
+	if r.corrections, err = n.openCorrections(r); err != nil {
+		store.Close()
+		return nil, err
 	}
-	return codes
+	return r, nil
 }
 
 // readItems reads the list of service items, where there is one.
@@ -181,7 +172,10 @@ func (r *sharingRoom) status() *portal.ShareStatus {
 }
 
 // lateSharing is lateFigures for the desk of shared records.
-type lateSharing struct{ *disclosure.Desk }
+type lateSharing struct {
+	*disclosure.Desk
+	corrections lateCorrections
+}
 
 // options are the portal's, before the desk is there; nil when the county shares no records.
 func (l *lateSharing) options(a *app, s *setup, accesses portal.Accesses) (*portal.SharingOptions, error) {
@@ -192,5 +186,5 @@ func (l *lateSharing) options(a *app, s *setup, accesses portal.Accesses) (*port
 	if err != nil {
 		return nil, inputf("%s: %v", s.config.File, err)
 	}
-	return &portal.SharingOptions{Desk: l, Prefill: l, Callers: who, Accesses: accesses, Contracts: s.contracts, Limits: s.config.Sharing.Limits}, nil
+	return &portal.SharingOptions{Desk: l, Prefill: l, Corrections: &l.corrections, Callers: who, Accesses: accesses, Contracts: s.contracts, Limits: s.config.Sharing.Limits}, nil
 }

@@ -39,7 +39,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	h := &health{gate: ingest.NewGate(), dead: make(chan error, 1)}
 	// The portal's address first: a taken one is better told before the engines start.
 	figures, desk, accesses, inboxes, register := &lateFigures{}, &lateDesk{}, &lateAccesses{}, &lateInboxes{}, &lateRegister{}
-	exchange := &lateSharing{}
+	exchange := &lateExchange{}
 	door, err := a.door(s, h.gate, inboxes)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		return err
 	}
 	if n.sharing != nil {
-		share.Desk = n.sharing.Desk
+		share.Desk, share.corrections.Corrections = n.sharing.Desk, n.sharing.corrections
 	}
 	a.registerAtStart(ctx, n)
 	if _, err := n.tellModels(ctx); err != nil {
@@ -146,6 +146,8 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	if r := n.sharing; r != nil {
 		part(&flow, flowCtx, func(ctx context.Context) error { return r.serve(ctx, n.flow) })
 		part(&flow, flowCtx, r.fresh.Run)
+		part(&parts, ctx, n.follow)
+		part(&parts, ctx, r.corrections.Run)
 	}
 	part(&parts, ctx, p.Serve)
 	part(&parts, ctx, h.engineDied)

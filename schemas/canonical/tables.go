@@ -222,6 +222,21 @@ var Tables = []*Table{
 		},
 	},
 	{
+		Name: "correction_acts", Database: "store", Own: true,
+		Doc: "what a department did about an error in shared data (数据校核记录)",
+		Columns: []Column{
+			{"correction", Text, Mapped, true, "the report (校核编号)"},
+			{"number", Integer, Mapped, true, "place of the act among those of its report, from 1"},
+			{"act", Code, Mapped, true, "report, accept, refuse or correct"},
+			{"acted_at", Timestamp, Mapped, true, "when (办理时间)"},
+			{"department", Code, Mapped, true, "department that acted; shire when the record was seen to have changed"},
+			{"acted_by", Code, Pseudonym, true, "pseudonym of who acted"},
+			{"shared_dataset", Code, Mapped, false, "dataset that the error is in, of a report (目录项)"},
+			{"field", Code, Mapped, false, "field that the error is in, of a report"},
+			{"owner", Code, Mapped, false, "department whose dataset it is, of a report (数源部门)"},
+		},
+	},
+	{
 		Name: "material_acts", Database: "store", Own: true,
 		Doc: "what became of a material that shared data met: used, or asked for all the same (共享材料使用记录)",
 		Columns: []Column{

@@ -230,7 +230,7 @@ func FuzzParse(f *testing.F) {
 // No department can pass for Shire, nor fill what is not a department's.
 func TestOwnContractsAreReserved(t *testing.T) {
 	own := contract.Own()
-	if got := strings.Join(own.Names(), " "); got != contract.Models+" "+contract.Verdicts+" "+contract.Materials+" "+contract.Acts {
+	if got := strings.Join(own.Names(), " "); got != contract.Corrections+" "+contract.Models+" "+contract.Verdicts+" "+contract.Materials+" "+contract.Acts {
 		t.Errorf("Shire's own datasets are %s", got)
 	}
 	for _, d := range own {

@@ -13,9 +13,10 @@ const OwnDepartment = "shire"
 
 // Shire's own datasets.
 const (
-	Verdicts = "identity_verdicts"
-	Models   = "identity_models"
-	Acts     = "sharing_acts"
+	Verdicts    = "identity_verdicts"
+	Models      = "identity_models"
+	Acts        = "sharing_acts"
+	Corrections = "corrections"
 
 	Materials = "shared_materials"
 )

@@ -54,6 +54,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 		return nil, nil, append(problems, err.(document.Problems)...)
 	}
 	c.proveDatasets(fail, set)
+	c.proveSubscriptions(fail, set)
 	if err := problems.OrNil(); err != nil {
 		return nil, nil, err
 	}
@@ -250,8 +251,11 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 			}
 		}
 		Pseudonyms struct{ Key string }
-		Sources    []struct{ With map[string]any }
-		Jobs       []struct{ Do any }
+		Sharing    struct {
+			Subscriptions []struct{ Webhook struct{ Secret string } }
+		}
+		Sources []struct{ With map[string]any }
+		Jobs    []struct{ Do any }
 	}
 	// The file was read strictly before, so what does not fit here is not a secret.
 	_ = yaml.Unmarshal(text, &written)
@@ -261,6 +265,9 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 	problems = append(problems, plainAt(doc, "$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst)...)
 	problems = append(problems, plainAt(doc, "$.engines.clickhouse.jobs_password", written.Engines.ClickHouse.Jobs)...)
 	problems = append(problems, plainAt(doc, "$.pseudonyms.key", written.Pseudonyms.Key)...)
+	for i, s := range written.Sharing.Subscriptions {
+		problems = append(problems, plainAt(doc, fmt.Sprintf("$.sharing.subscriptions[%d].webhook.secret", i), s.Webhook.Secret)...)
+	}
 	for i, source := range written.Sources {
 		problems = append(problems, plainWithin(doc, fmt.Sprintf("$.sources[%d].with", i), source.With)...)
 	}
