@@ -153,6 +153,11 @@ func (a *app) startUnfinished(ctx context.Context, s *setup, onChange func(embed
 		return nil, err
 	}
 	options := embeddedOptions(a.data, s.config, secrets, onChange, a.log)
+	departments, err := a.departmentUsers(s)
+	if err != nil {
+		return nil, err
+	}
+	options.ClickHouse.Users = append(options.ClickHouse.Users, departments...)
 	options.NATS.Users = natsUsers(accesses, secrets)
 	own, err := embedded.Start(ctx, options)
 	if err != nil {

@@ -144,6 +144,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	}
 	part(&parts, ctx, scheduler.Run)
 	part(&parts, ctx, n.keepPrepared)
+	part(&parts, ctx, n.keepGranted)
 	part(&flow, flowCtx, func(ctx context.Context) error { return recordRuns(ctx, n, l) }) // also the ends that the stop brings
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })

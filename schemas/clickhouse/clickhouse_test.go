@@ -43,8 +43,11 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	engine.passwords = map[string]string{}
 	var users []embedded.User
-	for _, u := range clickhouse.Access() {
+	for _, u := range append(clickhouse.Access(), clickhouse.DepartmentUsers([]string{"tax", "social"})...) {
 		engine.passwords[u.Name] = u.Name + "-password"
+		if u.Name == clickhouse.Loader {
+			u.Grants = append(u.Grants, "SYSTEM MERGES ON *.*") // a merge would hide that an older version is read
+		}
 		users = append(users, embedded.User{Name: u.Name, Password: engine.passwords[u.Name],
 			Settings: u.Settings, Readonly: u.Readonly, Grants: u.Grants})
 	}

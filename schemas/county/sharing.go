@@ -9,7 +9,8 @@ import (
 
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
-	Audit Audit `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Audit          Audit           `yaml:"audit,omitempty" json:"audit,omitempty"`
+	WarehouseUsers []WarehouseUser `yaml:"warehouse_users,omitempty" json:"warehouse_users,omitempty" jsonschema:"description=Departments that read in ClickHouse what they are granted and is not personal"`
 }
 
 // Audit is how the log of accesses to personal data is kept (docs/audit.md).
