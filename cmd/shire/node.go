@@ -304,6 +304,11 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err := n.persist(ctx, func(ctx context.Context) error { return n.openWarehouse(ctx, id) }); err != nil {
 		return nil, err
 	}
+	sealer, err := a.sealer(s, e)
+	if err != nil {
+		return nil, err
+	}
+	n.warehouse.Seal(sealer)
 	loaded, err := n.warehouse.LoadedThrough(ctx)
 	if err != nil {
 		return nil, err

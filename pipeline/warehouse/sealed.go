@@ -22,6 +22,12 @@ type Sealer struct {
 // NewSealer makes one. The hasher is that of the county's pseudonyms; it is cloned for each use.
 func NewSealer(keys *seal.Keyring, hasher *pseudonym.Hasher) *Sealer { return &Sealer{keys, hasher} }
 
+// Current is the number of the key that seals.
+func (s *Sealer) Current() uint32 { return s.keys.Current() }
+
+// Sealer seals the loads; nil when none does.
+func (w *Warehouse) Sealer() *Sealer { return w.sealer.Load() }
+
 // Seal has every load from now on sealed; a load that is under way keeps the key that it began with.
 func (w *Warehouse) Seal(s *Sealer) { w.sealer.Store(s) }
 

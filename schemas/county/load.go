@@ -256,8 +256,8 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 		Sharing    struct {
 			Users []struct{ Password string } `yaml:"warehouse_users"`
 		}
-		Sources    []struct{ With map[string]any }
-		Jobs       []struct{ Do any }
+		Sources []struct{ With map[string]any }
+		Jobs    []struct{ Do any }
 	}
 	// The file was read strictly before, so what does not fit here is not a secret.
 	_ = yaml.Unmarshal(text, &written)

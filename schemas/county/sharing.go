@@ -10,6 +10,7 @@ import (
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
 	Audit          Audit           `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Cipher         string          `yaml:"cipher,omitempty" json:"cipher,omitempty" jsonschema:"enum=aes-256-gcm,enum=sm4-gcm,default=aes-256-gcm,description=How personal values are sealed on the disk; another one than before makes a new key"`
 	WarehouseUsers []WarehouseUser `yaml:"warehouse_users,omitempty" json:"warehouse_users,omitempty" jsonschema:"description=Departments that read in ClickHouse what they are granted and is not personal"`
 }
 

@@ -14,7 +14,18 @@ func (s Sharing) WarehouseDepartments() (departments []string) {
 	return departments
 }
 
+// SealWith is the cipher of personal values on the disk.
+func (s Sharing) SealWith() string {
+	if s.Cipher == "" {
+		return "aes-256-gcm"
+	}
+	return s.Cipher
+}
+
 func (c *Config) proveWarehouseUsers(fail func(path, do, format string, args ...any)) {
+	if cipher := c.Sharing.SealWith(); cipher != "aes-256-gcm" && cipher != "sm4-gcm" {
+		fail("$.sharing.cipher", "write aes-256-gcm or sm4-gcm", "personal values are not sealed with %q", cipher)
+	}
 	seen := map[string]bool{}
 	for _, u := range c.Sharing.WarehouseUsers {
 		switch {
