@@ -66,6 +66,11 @@ var taxed = clickhouse.Shared{Definer: clickhouse.Loader, Departments: []string{
 // share has the departments' databases follow the requests and returns what is withheld.
 func share(t testing.TB, c conn.Conn, requests ...*sharing.Request) []string {
 	t.Helper()
+	t.Cleanup(func() {
+		if err := (clickhouse.Shared{Definer: clickhouse.Loader}).ApplyShared(context.Background(), c, nil); err != nil {
+			t.Error(err)
+		}
+	})
 	s := taxed
 	s.Contracts = parsed(t, sharedContract)
 	views, withheld := s.SharedViews(requests)
