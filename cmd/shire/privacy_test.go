@@ -200,12 +200,23 @@ func (s *identifiers) atLeast(bytes int) *identifiers {
 // sealed looks into ClickHouse's own files, the restricted tables' included.
 func (d *demoNode) sealed(t *testing.T, ids *identifiers) {
 	long := ids.atLeast(9)
+	// A model says how often names occur among all people: it is about none, and no analyst may read its text.
+	models := ""
+	if found, err := filepath.Glob(filepath.Join(d.data, "clickhouse", "store", "*", "*", "models.sql")); err == nil && len(found) == 1 {
+		text, err := os.ReadFile(found[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		models = regexp.MustCompile(`UUID '([0-9a-f-]{36})'`).FindStringSubmatch(string(text))[1]
+	} else {
+		t.Fatalf("the table of models is %v, %v", found, err)
+	}
 	files, bytes := 0, 0
 	err := filepath.WalkDir(filepath.Join(d.data, "clickhouse"), func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil // the node works on
 		}
-		if err != nil || !e.Type().IsRegular() {
+		if err != nil || !e.Type().IsRegular() || filepath.Base(filepath.Dir(filepath.Dir(path))) == models {
 			return err
 		}
 		text, err := os.ReadFile(path)
