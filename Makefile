@@ -12,7 +12,7 @@ STAMP   := .package-lock.json
 BIN     := bin/shire
 GOFILES := $(shell find cmd connectors deploy jobs pipeline portal schemas -name '*.go' -o -name '*.sql' -o -name '*.yaml' -o -name '*.tmpl' 2>/dev/null | grep -v node_modules)
 
-.PHONY: help run test check bench torture build clean engine web fmt
+.PHONY: help run test check vuln bench torture build clean engine web fmt
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ check: build ## Formatting, static analysis, and the shipped configurations
 	$(GO) tool staticcheck ./...
 	cd $(WEB) && npm run check
 	$(BIN) check -c docs/examples/receipt/county.yaml
+
+vuln: ## Look for known vulnerabilities in what is called; says so when it cannot look
+	GO=$(GO) .ci/vuln
 
 torture: build ## Kill everything for MINUTES (10) while departments write, then compare row by row
 	deploy/testing/install.sh

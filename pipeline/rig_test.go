@@ -48,7 +48,7 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	var users []embedded.User
-	for _, u := range clickhouse.Access() {
+	for _, u := range append(clickhouse.Access(), clickhouse.DepartmentUsers([]string{"tax"})...) {
 		if u.Name == clickhouse.Loader {
 			// A merge would hide that a row was loaded twice.
 			u.Grants = append(u.Grants, "SYSTEM MERGES ON *.*")

@@ -32,10 +32,18 @@ func (a *app) doctorCommand() *cobra.Command {
 
 func (a *app) printAccess() error {
 	placeholders := map[string]string{}
-	for _, u := range clickhouse.Access() {
+	var departments []string
+	if _, err := a.configFile(); err == nil { // without one, the users that every county has
+		s, err := a.readSetup()
+		if err != nil {
+			return err
+		}
+		departments = s.config.Sharing.WarehouseDepartments()
+	}
+	for _, u := range append(clickhouse.Access(), clickhouse.DepartmentUsers(departments)...) {
 		placeholders[u.Name] = "PASSWORD OF " + u.Name
 	}
-	statements, err := clickhouse.AccessSQL(placeholders)
+	statements, err := clickhouse.AccessSQL(placeholders, departments...)
 	if err != nil {
 		return err
 	}

@@ -168,6 +168,11 @@ func (a *app) startUnfinished(ctx context.Context, s *setup, onChange func(embed
 		return nil, err
 	}
 	options := embeddedOptions(a.data, s.config, secrets, onChange, a.log)
+	departments, err := a.departmentUsers(s)
+	if err != nil {
+		return nil, err
+	}
+	options.ClickHouse.Users = append(options.ClickHouse.Users, departments...)
 	options.NATS.Users = natsUsers(accesses, secrets)
 	own, err := embedded.Start(ctx, options)
 	if err != nil {
@@ -317,6 +322,11 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err := n.persist(ctx, func(ctx context.Context) error { return n.openWarehouse(ctx, id) }); err != nil {
 		return nil, err
 	}
+	sealer, err := a.sealer(s, e)
+	if err != nil {
+		return nil, err
+	}
+	n.warehouse.Seal(sealer)
 	loaded, err := n.warehouse.LoadedThrough(ctx)
 	if err != nil {
 		return nil, err

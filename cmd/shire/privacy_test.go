@@ -143,6 +143,7 @@ func (d *demoNode) privacy(t *testing.T) {
 	})
 	t.Run("portal", func(t *testing.T) { d.crawl(t, ids) })
 	t.Run("files", func(t *testing.T) { d.beside(t, ids) })
+	t.Run("sealed", func(t *testing.T) { d.sealed(t, ids) })
 	t.Run("identity", func(t *testing.T) { d.privateIdentities(t, ids) })
 	t.Run("logs", func(t *testing.T) {
 		ids.clean(t, "what the demo printed", d.Output())
@@ -178,6 +179,63 @@ func (d *demoNode) asAnalyst(t *testing.T, sql string) string {
 		t.Fatalf("%s: %s %s %v", sql, r.Status, text, err)
 	}
 	return string(text)
+}
+
+// atLeast are the identifiers of so many bytes, which chance does not write.
+func (s *identifiers) atLeast(bytes int) *identifiers {
+	long := &identifiers{byStart: map[beginning][]string{}}
+	for start, all := range s.byStart {
+		for _, id := range all {
+			if len(id) >= bytes {
+				long.byStart[start] = append(long.byStart[start], id)
+				word, bit := start.place()
+				long.sieve[word] |= 1 << bit
+				long.n++
+			}
+		}
+	}
+	return long
+}
+
+// sealed looks into ClickHouse's own files, the restricted tables' included.
+func (d *demoNode) sealed(t *testing.T, ids *identifiers) {
+	long := ids.atLeast(9)
+	// A model says how often names occur among all people: it is about none, and no analyst may read its text.
+	found, err := filepath.Glob(filepath.Join(d.data, "clickhouse", "store", "*", "*", "models.sql"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("the table of models is %v, %v", found, err)
+	}
+	models := ""
+	for _, file := range found {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		models += string(text) // with the table's UUID
+	}
+	files, bytes := 0, 0
+	err = filepath.WalkDir(filepath.Join(d.data, "clickhouse"), func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the node works on
+		}
+		if err != nil || !e.Type().IsRegular() || strings.Contains(models, "'"+filepath.Base(filepath.Dir(filepath.Dir(path)))+"'") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		files, bytes = files+1, bytes+len(text)
+		long.clean(t, path, string(text))
+		return err
+	})
+	if err != nil || files < 100 || long.n < 1000 {
+		t.Errorf("%d files, %d identifiers, %v", files, long.n, err)
+	}
+	t.Logf("%d identifiers, %d files of %d bytes", long.n, files, bytes)
+	if use := shire(t, "keys", "status", "--data", d.data); use.Code != exitOK || !strings.Contains(use.Stdout, "seals new rows") || strings.Contains(use.Stdout, "none") {
+		t.Errorf("the keys: %v", use)
+	}
 }
 
 // beside looks into the files that stand beside the engines' own stores: logs, settings, addresses.

@@ -162,7 +162,7 @@ func (n *node) reconcileDataset(ctx context.Context, source *ingest.Source, surv
 	}
 	o := reconcile.Options{
 		Source: source.Name(), Dataset: n.contracts[dataset], Plan: plan, Surveyor: surveyor,
-		Bus: n.bus, Warehouse: n.warehouse.Conn(), Loaded: n.flow.Drain,
+		Bus: n.bus, Warehouse: n.warehouse.Conn(), Loaded: n.flow.Drain, Sealed: n.warehouse.Sealer(),
 	}
 	if repair {
 		o.Resend = func(ctx context.Context, keys []string) error { return source.Resend(ctx, dataset, keys) }

@@ -120,7 +120,7 @@ func (a *app) root() *cobra.Command {
 		return inputf("%v; see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.upCommand(), a.demoCommand(), a.loadCommand(), a.checkCommand(), a.sqlCommand(), a.statusCommand(),
-		a.quarantineCommand(), a.identityCommand(), a.reconcileCommand(), a.replayCommand(), a.metricsCommand(), a.jobsCommand(), a.backupCommand(), a.restoreCommand(), a.auditCommand(), a.clientsCommand(), a.catalogueCommand(), a.sharingCommand(), a.subscriptionsCommand(), a.pushCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
+		a.quarantineCommand(), a.identityCommand(), a.reconcileCommand(), a.replayCommand(), a.metricsCommand(), a.jobsCommand(), a.backupCommand(), a.restoreCommand(), a.auditCommand(), a.clientsCommand(), a.catalogueCommand(), a.sharingCommand(), a.subscriptionsCommand(), a.keysCommand(), a.pushCommand(), a.doctorCommand(), a.schemaCommand(), a.versionCommand())
 	return root
 }
 

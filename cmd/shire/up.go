@@ -14,6 +14,7 @@ import (
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/schemas/metrics"
@@ -168,6 +169,10 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	}
 	part(&parts, ctx, scheduler.Run)
 	part(&parts, ctx, n.keepPrepared)
+	part(&parts, ctx, n.keepGranted)
+	part(&parts, ctx, func(ctx context.Context) error {
+		return n.keepSealed(ctx, func() (*warehouse.Sealer, error) { return a.sealer(n.setup, n.engines) })
+	})
 	part(&flow, flowCtx, func(ctx context.Context) error { return recordRuns(ctx, n, l) }) // also the ends that the stop brings
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })

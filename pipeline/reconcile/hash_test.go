@@ -89,14 +89,14 @@ func TestSameHashOnBothSides(t *testing.T) {
 			if err := r.loads.Load(t.Context(), table, made.Record, "hashes-"+table.Name); err != nil {
 				t.Fatal(err)
 			}
-			var h hasher
+			h := hasher{sealed: r.sealed}
 			want, sums := map[pseudonym.ID]uint64{}, &tallies{}
 			for i := range int32(n) {
 				want[rows.RecordID[i]] = h.row(rows, i)
 				y := &sums[bucketOf(rows.RecordID[i])]
 				y.count, y.sum = y.count+1, y.sum+want[rows.RecordID[i]]
 			}
-			side, got := house{r.loads.Conn(), r.dataset.Name}, 0
+			side, got := house{r.loads.Conn(), r.dataset.Name, r.sealed}, 0
 			compare := func(id pseudonym.ID, held held) {
 				got++
 				if held.hash != want[id] {

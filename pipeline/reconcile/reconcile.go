@@ -28,6 +28,7 @@ type Options struct {
 	Plan      *normalise.Plan // of the dataset's contract; used by Run alone while it runs
 	Surveyor  connectors.Surveyor
 	Bus       *bus.Bus
+	Sealed    Sealed      // nil when no row was ever sealed
 	Warehouse driver.Conn // may read store, restricted and ops
 	// Loaded returns when everything up to a sequence of the bus is in the warehouse.
 	Loaded func(ctx context.Context, sequence uint64) error
@@ -65,7 +66,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if o.Examine == 0 {
 		o.Examine = examineDefault
 	}
-	c := &comparison{opt: o, plan: o.Plan, source: source{surveyor: o.Surveyor, plan: o.Plan}, house: house{o.Warehouse, o.Dataset.Name},
+	c := &comparison{opt: o, plan: o.Plan, source: source{surveyor: o.Surveyor, plan: o.Plan, hash: hasher{sealed: o.Sealed}}, house: house{o.Warehouse, o.Dataset.Name, o.Sealed},
 		report: &Report{Source: o.Source, Dataset: o.Dataset.Name}}
 	for _, t := range canonical.Tables {
 		if !t.Own { // also those that the contract does not fill: it may have filled them once

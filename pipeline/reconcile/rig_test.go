@@ -24,6 +24,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/columnar"
 	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/normalise"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/change"
@@ -82,6 +83,7 @@ type rig struct {
 	loads    *warehouse.Warehouse
 	calendar *calendar.Calendar
 	hasher   *pseudonym.Hasher
+	sealed   Sealed
 	flow     *pipeline.Flow
 	writer   *bus.Writer
 	table    *table
@@ -141,6 +143,13 @@ func newRig(t testing.TB, text string) *rig {
 	must(err)
 	r.hasher, err = pseudonym.New([]byte(strings.Repeat("k", 32)))
 	must(err)
+	keys, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.SM4GCM, Secret: []byte("0123456789abcdef")})
+	must(err)
+	sealer := warehouse.NewSealer(keys, r.hasher)
+	r.sealed = sealer
+	if n%2 == 1 {
+		r.loads.Seal(sealer) // else the rows are from before
+	}
 	people, err := identity.Open(identity.Options{Dir: t.TempDir(), Hasher: r.hasher.Clone(), Log: slog.New(slog.DiscardHandler)})
 	must(err)
 	r.flow = pipeline.New(pipeline.Options{Bus: r.bus, Warehouse: r.loads, Contracts: contract.Set{r.dataset.Name: r.dataset}, Calendar: r.calendar, Hasher: r.hasher,
@@ -168,7 +177,7 @@ func (r *rig) reconcile(repair bool, change func(*Options)) *Report {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	o := Options{Source: "source", Dataset: r.dataset, Plan: plan, Surveyor: r.table, Bus: r.bus, Warehouse: r.loads.Conn(), Loaded: r.flow.Drain,
+	o := Options{Source: "source", Dataset: r.dataset, Plan: plan, Surveyor: r.table, Bus: r.bus, Warehouse: r.loads.Conn(), Loaded: r.flow.Drain, Sealed: r.sealed,
 		Pauses: []time.Duration{10 * time.Millisecond, 100 * time.Millisecond}}
 	if repair {
 		o.Resend = r.table.resend

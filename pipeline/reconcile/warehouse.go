@@ -8,6 +8,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
@@ -16,6 +17,7 @@ import (
 type house struct {
 	conn    driver.Conn
 	dataset string
+	sealed  Sealed // nil when nothing is
 }
 
 // tally is what a key range of a table holds. The sum of the hashes does not depend on the order, and sees a row that is
@@ -45,14 +47,37 @@ func (h house) query(ctx context.Context, t *canonical.Table, what, condition st
 
 // count fills the tallies of a table and returns how many rows there are.
 func (h house) count(ctx context.Context, t *canonical.Table, into *tallies) (total uint64, err error) {
-	err = h.query(ctx, t, bucketSQL+" AS b, count(), sum("+hashSQL(t)+")", " GROUP BY b", nil, func(rows driver.Rows) error {
+	hash, condition := hashSQL(t), ""
+	if h.sealed != nil && t.Personal {
+		hash, condition = "content_hash", " AND content_hash != 0"
+		total, err = h.countUnsealed(ctx, t, into)
+		if err != nil {
+			return 0, err
+		}
+	}
+	err = h.query(ctx, t, bucketSQL+" AS b, count(), sum("+hash+")", condition+" GROUP BY b", nil, func(rows driver.Rows) error {
 		var b uint16
 		var y tally
 		if err := rows.Scan(&b, &y.count, &y.sum); err != nil {
 			return err
 		}
-		into[b] = y
+		into[b] = tally{into[b].count + y.count, into[b].sum + y.sum}
 		total += y.count
+		return nil
+	})
+	return total, err
+}
+
+// countUnsealed adds the rows of a restricted table from before they were sealed: their hash is made here.
+func (h house) countUnsealed(ctx context.Context, t *canonical.Table, into *tallies) (total uint64, err error) {
+	err = h.query(ctx, t, bucketSQL+", "+warehouse.ContentSQL(t), " AND content_hash = 0", nil, func(rows driver.Rows) error {
+		var b uint16
+		var content string
+		if err := rows.Scan(&b, &content); err != nil {
+			return err
+		}
+		into[b] = tally{into[b].count + 1, into[b].sum + h.sealed.Hash(t, []byte(content))}
+		total++
 		return nil
 	})
 	return total, err
@@ -62,11 +87,19 @@ func (h house) count(ctx context.Context, t *canonical.Table, into *tallies) (to
 type held struct{ hash, version uint64 }
 
 func (h house) rows(ctx context.Context, t *canonical.Table, condition string, args []any, fn func(pseudonym.ID, held)) error {
-	return h.query(ctx, t, "record_id, "+hashSQL(t)+", version", condition, args, func(rows driver.Rows) error {
+	what := "record_id, " + hashSQL(t) + ", version, ''"
+	if h.sealed != nil && t.Personal {
+		what = "record_id, content_hash, version, if(content_hash = 0, " + warehouse.ContentSQL(t) + ", '')"
+	}
+	return h.query(ctx, t, what, condition, args, func(rows driver.Rows) error {
 		var id uuid.UUID
 		var r held
-		if err := rows.Scan(&id, &r.hash, &r.version); err != nil {
+		var content string
+		if err := rows.Scan(&id, &r.hash, &r.version, &content); err != nil {
 			return err
+		}
+		if content != "" { // from before rows were sealed
+			r.hash = h.sealed.Hash(t, []byte(content))
 		}
 		fn(pseudonym.ID(id), r)
 		return nil
@@ -111,16 +144,33 @@ func (h house) texts(ctx context.Context, t *canonical.Table, columns []string, 
 		}
 		what += "toString(" + c + ")"
 	}
+	what += "], version, "
+	if t.Personal {
+		what += "sealed"
+	} else {
+		what += "''"
+	}
 	for part := range slices.Chunk(ids, mostListed) {
 		list := make([]string, len(part))
 		for i, id := range part {
 			list[i] = id.String()
 		}
-		err := h.query(ctx, t, what+"]", " AND record_id IN (?)", []any{list}, func(rows driver.Rows) error {
+		err := h.query(ctx, t, what, " AND record_id IN (?)", []any{list}, func(rows driver.Rows) error {
 			var id uuid.UUID
 			var texts []string
-			if err := rows.Scan(&id, &texts); err != nil {
+			var version uint64
+			var sealed string
+			if err := rows.Scan(&id, &texts, &version, &sealed); err != nil {
 				return err
+			}
+			if sealed != "" && h.sealed != nil {
+				// What a lost key has sealed is empty, and is not taken for a key: the bus is looked at for it.
+				values, _ := h.sealed.Open(t, pseudonym.ID(id), version, []byte(sealed))
+				for i, c := range columns {
+					if slices.Contains(t.Sealed(), c) {
+						texts[i] = values[c]
+					}
+				}
 			}
 			fn(pseudonym.ID(id), texts)
 			return nil

@@ -148,7 +148,7 @@ func (s *Store) Apply(position uint64, changes []Change) error {
 		}
 		plain = c.Record.encode(plain[:0])
 		place := key(recordKey, id)
-		if sealed, err = s.keys.seal(sealed[:0], place, plain); err != nil {
+		if sealed, err = s.keys.Seal(sealed[:0], place, plain); err != nil {
 			return err
 		}
 		if err := b.Set(place, sealed, nil); err != nil {
@@ -212,9 +212,9 @@ func (s *Store) unlink(b *pebble.Batch, id pseudonym.ID) error {
 }
 
 func (s *Store) unseal(id pseudonym.ID, sealed []byte) (*Record, error) {
-	plain, err := s.keys.open(key(recordKey, id), sealed)
+	plain, err := s.keys.Open(key(recordKey, id), sealed)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w; the store of records to share may also be removed, it is made anew from the bus", err)
 	}
 	return decode(id, plain)
 }

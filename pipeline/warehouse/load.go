@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -16,8 +17,22 @@ import (
 // Load loads one table's record of a range.
 func (w *Warehouse) Load(ctx context.Context, table *canonical.Table, record arrow.Record, token string) error {
 	b := &block{table: table.Database + "." + table.Name, token: token, place: place{row: []string{"dataset", "record_id"}, age: []string{"version", "received_at"}}}
+	sealer := w.sealer.Load()
+	if !table.Personal {
+		sealer = nil
+	}
 	for i, c := range table.Columns {
+		if sealer != nil && slices.Contains(table.Sealed(), c.Name) {
+			continue // I7: its values go sealed, and the column is empty
+		}
 		b.columns = append(b.columns, cells{c.Name, func() any { return values(record.Column(i)) }})
+	}
+	if sealer != nil {
+		sealed, err := sealer.sealRecord(table, record) // once: a load that is sent again is the same
+		if err != nil {
+			return fmt.Errorf("load %s: %w", b.table, err)
+		}
+		b.columns = append(b.columns, sealed.columns(table)...)
 	}
 	if table == canonical.Links {
 		b.place = place{row: []string{"record_id", "version"}, age: []string{"effective_at"}}

@@ -42,11 +42,16 @@ func (l listening) Handle(_ context.Context, r slog.Record) error {
 // engine starts an engine and returns where its loader logs in.
 func engine(t *testing.T) (*embedded.Engines, warehouse.Address) {
 	t.Helper()
+	return engineIn(t, t.TempDir())
+}
+
+func engineIn(t *testing.T, dir string) (*embedded.Engines, warehouse.Address) {
+	t.Helper()
 	var users []embedded.User
 	for _, u := range clickhouse.Access() {
 		users = append(users, embedded.User{Name: u.Name, Password: "of-" + u.Name, Settings: u.Settings, Readonly: u.Readonly, Grants: u.Grants})
 	}
-	e, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), Version: "1.0.0", NATS: embedded.NATSOptions{Disabled: true},
+	e, err := embedded.Start(t.Context(), embedded.Options{Dir: dir, Version: "1.0.0", NATS: embedded.NATSOptions{Disabled: true},
 		ClickHouse: embedded.ClickHouseOptions{Users: users}, Log: slog.New(slog.DiscardHandler)})
 	if errors.Is(err, embedded.ErrNoLibrary) && os.Getenv("CI") != "true" {
 		t.Skip(err)

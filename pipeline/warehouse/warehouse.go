@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -51,6 +52,8 @@ func Open(a Address) (driver.Conn, error) {
 type Warehouse struct {
 	conn driver.Conn
 	log  *slog.Logger
+
+	sealer atomic.Pointer[Sealer] // nil: values of restricted tables are loaded as they are
 }
 
 // OtherBusError says that the warehouse was loaded from another bus.

@@ -42,6 +42,7 @@ func Access() []User {
 		loader.Grants = append(loader.Grants,
 			"SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE, OPTIMIZE ON "+d+".*")
 	}
+	loader.Grants = append(loader.Grants, "SHOW, SELECT, INSERT, ALTER, CREATE, DROP, TRUNCATE ON "+sharedPrefix+"*.*") // see [Shared]
 	return []User{
 		loader,
 		{
@@ -87,11 +88,11 @@ func Access() []User {
 	}
 }
 
-// AccessSQL is Access as statements for an external server, to be run by an administrator who may grant. It needs a
-// password for every user; the error names the one that has none.
-func AccessSQL(passwords map[string]string) ([]string, error) {
+// AccessSQL is Access as statements for an external server, with the users of departments, to be run by an administrator who
+// may grant. It needs a password for every user; the error names the one that has none.
+func AccessSQL(passwords map[string]string, departments ...string) ([]string, error) {
 	var statements []string
-	for _, u := range Access() {
+	for _, u := range append(Access(), DepartmentUsers(departments)...) {
 		password := passwords[u.Name]
 		if password == "" {
 			return nil, fmt.Errorf("the ClickHouse user %s has no password: give it one", u.Name)

@@ -43,8 +43,11 @@ func run(m *testing.M) int {
 	defer os.RemoveAll(dir)
 	engine.passwords = map[string]string{}
 	var users []embedded.User
-	for _, u := range clickhouse.Access() {
+	for _, u := range append(clickhouse.Access(), clickhouse.DepartmentUsers([]string{"tax", "social"})...) {
 		engine.passwords[u.Name] = u.Name + "-password"
+		if u.Name == clickhouse.Loader {
+			u.Grants = append(u.Grants, "SYSTEM MERGES ON store.*", "SYSTEM MERGES ON restricted.*") // a merge would hide that an older version is read
+		}
 		users = append(users, embedded.User{Name: u.Name, Password: engine.passwords[u.Name],
 			Settings: u.Settings, Readonly: u.Readonly, Grants: u.Grants})
 	}
@@ -138,7 +141,8 @@ func TestMigrationsAndCanonicalTablesAgree(t *testing.T) {
 		}
 		var got []column
 		if err := c.Select(t.Context(), &got, `SELECT name AS Name, type AS Type, comment AS Comment
-			FROM system.columns WHERE database = ? AND table = ? ORDER BY position`, table.Database, table.Name); err != nil {
+			FROM system.columns WHERE database = ? AND table = ? AND name NOT IN ('sealed', 'sealed_key', 'content_hash', 'number_sex', 'number_year')
+			ORDER BY position`, table.Database, table.Name); err != nil {
 			t.Fatal(err)
 		}
 		for i := range max(len(want), len(got)) {

@@ -46,6 +46,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 	c.proveClocks(fail)
 	c.proveSharing(fail)
 	c.proveClients(fail)
+	c.proveWarehouseUsers(fail)
 	problems = append(problems, c.gatherJobs(env)...)
 	problems = append(problems, c.proveJobs()...)
 	c.markTimed()
@@ -88,6 +89,12 @@ func (c *Config) defaults() {
 	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Engines.ClickHouse.JobsPassword, &c.Pseudonyms.Key} {
 		if path, isFile := strings.CutPrefix(string(*secret), "file:"); isFile {
 			*secret = Secret("file:" + c.Resolve(path))
+		}
+	}
+	for i := range c.Sharing.WarehouseUsers {
+		password := &c.Sharing.WarehouseUsers[i].Password
+		if path, isFile := strings.CutPrefix(string(*password), "file:"); isFile {
+			*password = Secret("file:" + c.Resolve(path))
 		}
 	}
 	for i := range c.Sources {
@@ -253,6 +260,7 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 		Pseudonyms struct{ Key string }
 		Sharing    struct {
 			Subscriptions []struct{ Webhook struct{ Secret string } }
+			Users         []struct{ Password string } `yaml:"warehouse_users"`
 		}
 		Sources []struct{ With map[string]any }
 		Jobs    []struct{ Do any }
@@ -267,6 +275,9 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 	problems = append(problems, plainAt(doc, "$.pseudonyms.key", written.Pseudonyms.Key)...)
 	for i, s := range written.Sharing.Subscriptions {
 		problems = append(problems, plainAt(doc, fmt.Sprintf("$.sharing.subscriptions[%d].webhook.secret", i), s.Webhook.Secret)...)
+	}
+	for i, user := range written.Sharing.Users {
+		problems = append(problems, plainAt(doc, fmt.Sprintf("$.sharing.warehouse_users[%d].password", i), user.Password)...)
 	}
 	for i, source := range written.Sources {
 		problems = append(problems, plainWithin(doc, fmt.Sprintf("$.sources[%d].with", i), source.With)...)

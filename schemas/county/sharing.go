@@ -16,17 +16,18 @@ var purposeCode = regexp.MustCompile(`^[a-z][a-z0-9_]{0,63}$`)
 
 // Sharing is how personal data leaves the county's node.
 type Sharing struct {
-	Purposes      map[string]contract.Text `yaml:"purposes,omitempty" json:"purposes,omitempty" jsonschema:"description=What departments may ask for data for: code and name of each purpose (用途)"`
-	Lead          string                   `yaml:"lead,omitempty" json:"lead,omitempty" jsonschema:"description=Code of the lead department (主管部门)\\, which sees every request and may suspend or revoke every grant"`
-	Rules         string                   `yaml:"rules,omitempty" json:"rules,omitempty" jsonschema:"description=Folder with deadlines of the county's own (*.yaml)\\, tighter than the nation's; its folder province holds the province's; relative to this file"`
-	Audit         Audit                    `yaml:"audit,omitempty" json:"audit,omitempty"`
-	Items         string                   `yaml:"items,omitempty" json:"items,omitempty" jsonschema:"description=File with the county's service items and the materials that each requires; relative to this file"`
-	Lag           Duration                 `yaml:"lag,omitempty" json:"lag,omitempty" jsonschema:"description=How far what is shared may be behind what the departments have sent; reads are refused beyond it; 1m when absent"`
-	Cipher        string                   `yaml:"cipher,omitempty" json:"cipher,omitempty" jsonschema:"enum=aes-256-gcm,enum=sm4-gcm,default=aes-256-gcm,description=How the records to share are sealed on the disk; another one than before has the store made anew"`
-	Clients       []Client                 `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
-	Issuers       []Issuer                 `yaml:"issuers,omitempty" json:"issuers,omitempty" jsonschema:"description=Authorisation servers whose tokens are taken (OAuth2 client credentials)"`
-	Limits        SharingLimits            `yaml:"limits,omitempty" json:"limits,omitempty"`
-	Subscriptions []Subscription           `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty" jsonschema:"description=Departments that are sent the changes of what they were granted"`
+	Purposes       map[string]contract.Text `yaml:"purposes,omitempty" json:"purposes,omitempty" jsonschema:"description=What departments may ask for data for: code and name of each purpose (用途)"`
+	Lead           string                   `yaml:"lead,omitempty" json:"lead,omitempty" jsonschema:"description=Code of the lead department (主管部门)\\, which sees every request and may suspend or revoke every grant"`
+	Rules          string                   `yaml:"rules,omitempty" json:"rules,omitempty" jsonschema:"description=Folder with deadlines of the county's own (*.yaml)\\, tighter than the nation's; its folder province holds the province's; relative to this file"`
+	Audit          Audit                    `yaml:"audit,omitempty" json:"audit,omitempty"`
+	Items          string                   `yaml:"items,omitempty" json:"items,omitempty" jsonschema:"description=File with the county's service items and the materials that each requires; relative to this file"`
+	Lag            Duration                 `yaml:"lag,omitempty" json:"lag,omitempty" jsonschema:"description=How far what is shared may be behind what the departments have sent; reads are refused beyond it; 1m when absent"`
+	Cipher         string                   `yaml:"cipher,omitempty" json:"cipher,omitempty" jsonschema:"enum=aes-256-gcm,enum=sm4-gcm,default=aes-256-gcm,description=How personal values and the records to share are sealed on the disk; another one than before makes a new key"`
+	Clients        []Client                 `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
+	Issuers        []Issuer                 `yaml:"issuers,omitempty" json:"issuers,omitempty" jsonschema:"description=Authorisation servers whose tokens are taken (OAuth2 client credentials)"`
+	Limits         SharingLimits            `yaml:"limits,omitempty" json:"limits,omitempty"`
+	Subscriptions  []Subscription           `yaml:"subscriptions,omitempty" json:"subscriptions,omitempty" jsonschema:"description=Departments that are sent the changes of what they were granted"`
+	WarehouseUsers []WarehouseUser          `yaml:"warehouse_users,omitempty" json:"warehouse_users,omitempty" jsonschema:"description=Departments that read in ClickHouse what they are granted and is not personal"`
 }
 
 // Audit is how the log of accesses to personal data is kept (docs/audit.md).
@@ -90,7 +91,7 @@ func (c *Config) proveStore(fail func(path, do, format string, args ...any)) {
 	orDefault(&s.Lag, Duration(time.Minute))
 	orDefault(&s.Cipher, "aes-256-gcm")
 	if !slices.Contains([]string{"aes-256-gcm", "sm4-gcm"}, s.Cipher) {
-		fail("$.sharing.cipher", "write aes-256-gcm or sm4-gcm", "records to share are not sealed with %q", s.Cipher)
+		fail("$.sharing.cipher", "write aes-256-gcm or sm4-gcm", "personal values are not sealed with %q", s.Cipher)
 	}
 	if s.Items == "" {
 		return

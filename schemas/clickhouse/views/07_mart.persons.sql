@@ -22,9 +22,9 @@ SELECT
 FROM
 (
     SELECT if(p.version > r.version, p.party_id, r.person_id) AS person_id, source_department, toString(r.division) AS division,
-        multiIf(sex IN ('male', 'female'), toString(sex), length(id_number) != 18, '',
+        multiIf(sex IN ('male', 'female'), toString(sex), number_sex != '', toString(number_sex), length(id_number) != 18, '',
             toUInt8OrZero(substring(id_number, 17, 1)) % 2 = 1, 'male', 'female') AS sex_said,
-        ifNull(toInt32(toYear(birth_date)), if(length(id_number) = 18, toInt32OrZero(substring(id_number, 7, 4)), 0)) AS year_said
+        ifNull(toInt32(toYear(birth_date)), multiIf(number_year > 0, toInt32(number_year), length(id_number) = 18, toInt32OrZero(substring(id_number, 7, 4)), 0)) AS year_said
     FROM restricted.person_records AS r FINAL
     LEFT ANY JOIN store.current_links AS p ON r.record_id = p.record
     WHERE r.person_id != toUUID('00000000-0000-0000-0000-000000000000')

@@ -1,4 +1,6 @@
-package serving
+// Package seal encrypts personal values at rest: those of the restricted tables and of the store of records to share. Every value
+// names the key that it is sealed with, so that keys can be changed while what older keys have sealed is still read.
+package seal
 
 import (
 	"crypto/aes"
@@ -75,10 +77,16 @@ func NewKeyring(keys ...Key) (*Keyring, error) {
 	return ring, nil
 }
 
+// Current is the number of the key that seals.
+func (k *Keyring) Current() uint32 { return k.current }
+
+// Has tells whether there is a key of a number.
+func (k *Keyring) Has(id uint32) bool { return k.aeads[id] != nil }
+
 const sealHeader = 4 // the key's number
 
-// seal encrypts a value. It is bound to where it stands, so that nobody can move it to another record.
-func (k *Keyring) seal(dst, place, plain []byte) ([]byte, error) {
+// Seal encrypts a value and appends it to dst. It is bound to where it stands, so that nobody can move it to another record.
+func (k *Keyring) Seal(dst, place, plain []byte) ([]byte, error) {
 	aead := k.aeads[k.current]
 	dst = binary.BigEndian.AppendUint32(dst, k.current)
 	at := len(dst)
@@ -89,15 +97,15 @@ func (k *Keyring) seal(dst, place, plain []byte) ([]byte, error) {
 	return aead.Seal(dst, dst[at:], plain, place), nil
 }
 
-// open decrypts what seal made.
-func (k *Keyring) open(place, sealed []byte) ([]byte, error) {
+// Open decrypts what Seal made of a value of the same place.
+func (k *Keyring) Open(place, sealed []byte) ([]byte, error) {
 	if len(sealed) < sealHeader {
 		return nil, errors.New("a stored record is cut off")
 	}
 	id := binary.BigEndian.Uint32(sealed)
 	aead := k.aeads[id]
 	if aead == nil {
-		return nil, fmt.Errorf("a stored record is sealed with key %d, which is not in the keyring; bring that key back, or remove the store so that it is made anew from the bus", id)
+		return nil, fmt.Errorf("a stored record is sealed with key %d, which is not in the keyring; bring that key back", id)
 	}
 	sealed = sealed[sealHeader:]
 	if len(sealed) < aead.NonceSize() {
