@@ -300,7 +300,7 @@ func TestRestatement(t *testing.T) {
 	by := clock.New(cal, where, clock.Rules{})
 	defer exec(t, c, "TRUNCATE TABLE prepared.state") // the other tests ask the views
 	figures := warehouse.NewFigures(a, set, where)
-	preparer := &warehouse.Preparer{Conn: c, Set: set, Zone: where, Views: "these", Large: 1}
+	preparer := &warehouse.Preparer{Conn: c, Set: set, Zone: where, Views: "these", Large: 1, Definer: clickhouse.Loader}
 	known := metrics.Query{}
 	ask := func(name string, more metrics.Query) (metrics.Result, map[string]figure) {
 		t.Helper()

@@ -67,8 +67,8 @@ AS WITH
             assumeNotNull(h.submitted_at) AS at, toDate32(at, {zone}) AS on_day, numbered(on_day) AS day,
             numbered(coalesce(h.valid_until, m.valid_days > 0 ? addDays(ifNull(h.valid_from, on_day), m.valid_days - 1) : NULL, forever)) AS until,
             m.newer_issue ? numbered(assumeNotNull(h.valid_from)) : 0 AS issue,
-            -- the issue and its end in one number, which windows are quick to compare
-            1000000 * issue + until AS issue_until,
+            -- the issue and its end in one number, which windows are quick to compare; what was met from shared data was not handed in
+            shared ? 0 : 1000000 * issue + until AS issue_until,
             arrayJoin(arrayFilter(id -> id != nobody, [
                 multiIf(h.person_id = nobody, a.person, p.version > h.version, p.party_id, h.person_id),
                 multiIf(h.organisation_id = nobody, a.organisation, o.version > h.version, o.party_id, h.organisation_id)])) AS party
@@ -83,16 +83,19 @@ AS WITH
     ),
     repeats AS
     (
-        -- Held against the newest issue that had been given before: no newer than that, and that one still valid.
-        SELECT record, any(shared) AS shared, if(max(intDiv(here, 1000000) >= issue AND here % 1000000 >= day), 'same_department', 'across_departments') AS scope
+        -- Held against the newest issue that had been given before, to this department or else to any: no newer than that, and that one
+        -- still valid. What a department has not run out of is a repeat there, whatever newer issue another one was given.
+        SELECT record, any(shared) AS shared, if(max(is_here), 'same_department', 'across_departments') AS scope
         FROM
         (
-            SELECT record, day, issue, shared,
-                maxIf(issue_until, NOT shared) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anywhere,
-                maxIf(issue_until, NOT shared) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS here
+            SELECT record, shared,
+                max(issue_until) OVER (PARTITION BY party, paper ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS anywhere,
+                max(issue_until) OVER (PARTITION BY party, paper, department ORDER BY at, record ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS here,
+                intDiv(anywhere, 1000000) >= issue AND anywhere % 1000000 >= day AS is_anywhere,
+                intDiv(here, 1000000) >= issue AND here % 1000000 >= day AS is_here
             FROM carried
         )
-        WHERE intDiv(anywhere, 1000000) >= issue AND anywhere % 1000000 >= day
+        WHERE is_here OR is_anywhere
         GROUP BY record
     )
 SELECT
