@@ -133,7 +133,7 @@ func (p *Portal) query(ctx context.Context, d Definition, values url.Values) (q 
 			q.Compare = value
 		case name == "known":
 			if q.Known, err = metrics.ParseKnown(value, p.zone); err != nil {
-				return q, "", badParameter("The parameter known is a day such as 2026-11-01, which means its end, or a time such as 2026-11-01T08:00:00+08:00.")
+				return q, "", badParameter(badKnown)
 			}
 		case name == "quantile":
 			share, err := strconv.ParseFloat(value, 64)
@@ -237,3 +237,5 @@ func nearest(name string, names []string) []string {
 	sort.SliceStable(near, func(i, j int) bool { return distance(near[i]) < distance(near[j]) })
 	return near[:min(len(near), 3)]
 }
+
+const badKnown = "The parameter known is a day such as 2026-11-01, which means its end, or a time such as 2026-11-01T08:00:00+08:00."

@@ -13,7 +13,7 @@ import (
 )
 
 // processNames are the parameters of a process.
-var processNames = []string{"item", "department", "channel", "from", "to", "limit"}
+var processNames = []string{"item", "department", "channel", "from", "to", "known", "limit"}
 
 func (p *Portal) processRoute() route {
 	return route{
@@ -24,6 +24,7 @@ func (p *Portal) processRoute() route {
 			{Name: "channel", In: "query", Pattern: codePattern, Description: "Only cases of this channel"},
 			{Name: "from", In: "query", Pattern: monthPattern, Description: "First month of application; two months before the last one when absent"},
 			{Name: "to", In: "query", Pattern: monthPattern, Description: "Last month; the last complete month of the data when absent"},
+			{Name: "known", In: "query", Pattern: knownPattern, Description: "What was known at the end of this day, or at this time; what is known now when absent"},
 			{Name: "limit", In: "query", Pattern: `^[1-9][0-9]{0,3}$`, Description: fmt.Sprintf("At most so many variants and transitions, up to %d; %d when absent", metrics.MostProcess, metrics.ProcessLimit)},
 		},
 		Result: metrics.Process{}, Problems: []int{400, 503}, handle: p.process,
@@ -39,7 +40,7 @@ func (p *Portal) process(w http.ResponseWriter, r *http.Request) {
 		p.unavailable(w, r, "What the county's data covers", err)
 		return
 	}
-	key := strings.Join([]string{"process", q.Item, q.Department, q.Channel, q.From.String(), q.To.String(), strconv.Itoa(q.Limit)}, "\x00")
+	key := strings.Join([]string{"process", q.Item, q.Department, q.Channel, q.From.String(), q.To.String(), q.Known.String(), strconv.Itoa(q.Limit)}, "\x00")
 	answer, err := cached(r.Context(), p.figures, key, func(ctx context.Context) (metrics.Process, error) { return p.o.Figures.Process(ctx, q) })
 	if err != nil {
 		p.unavailable(w, r, "How cases went", err)
@@ -66,6 +67,10 @@ func (p *Portal) processQuery(ctx context.Context, values url.Values) (metrics.P
 		case "item", "department", "channel":
 			*map[string]*string{"item": &q.Item, "department": &q.Department, "channel": &q.Channel}[name] = value
 			err = p.checkFilter(ctx, name, value)
+		case "known":
+			if q.Known, err = metrics.ParseKnown(value, p.zone); err != nil {
+				return q, badParameter(badKnown)
+			}
 		case "limit":
 			if q.Limit, err = strconv.Atoi(value); err != nil || q.Limit < 1 || q.Limit > metrics.MostProcess {
 				return q, badParameter(fmt.Sprintf("The parameter limit is a number from 1 to %d.", metrics.MostProcess))

@@ -17,6 +17,9 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		return metrics.Process{}, err
 	}
 	p := metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String()}
+	if !q.Known.IsZero() {
+		p.Known = q.Known.In(f.zone).Format(time.RFC3339Nano)
+	}
 	ready, err := f.prepared(ctx)
 	if err != nil {
 		return metrics.Process{}, err
@@ -27,7 +30,7 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		summary, variants, follows, rework, activities = q.PreparedStatements(ready.Prepared)
 		args, err = q.PreparedArgs(f.zone)
 	} else {
-		p.AsOf, err = f.asOf(ctx, metrics.Query{})
+		p.AsOf, err = f.asOf(ctx, metrics.Query{Known: q.Known})
 	}
 	if err != nil {
 		return metrics.Process{}, err

@@ -2,12 +2,15 @@ package clickhouse_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
 
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/clickhouse"
+	"github.com/shirecounty/shire/schemas/metrics"
 )
 
 // A case by hand: a 09:00-10:00, b 09:30-11:00 beside it, wait until 12:00, a again without an end, c 13:00-13:30.
@@ -118,5 +121,44 @@ func TestProcessTimesAddUp(t *testing.T) {
 	}
 	if err := rows.Err(); err != nil || n != len(lives) {
 		t.Errorf("%d of %d cases, %v", n, len(lives), err)
+	}
+}
+
+// How cases went can be asked as it was known on a day (I9): six cases of two steps, whose second was corrected, and then taken back.
+func TestProcessAsItWasKnown(t *testing.T) {
+	c := ready(t)
+	zone, err := time.LoadLocation("Asia/Shanghai")
+	if err != nil {
+		t.Fatal(err)
+	}
+	figures := warehouse.NewFigures(as(t, clickhouse.Analyst), metrics.Set{}, zone)
+	for i := range 6 {
+		number := fmt.Sprint(i)
+		insert(t, c, "store.cases", row{"record": "case " + number, "case_number": number, "item_code": "birth", "department": "hall", "applied_at": local("2025-03-03 09:00"), "received_at": local("2025-03-03 12:00"), "version": uint64(1)})
+		step := func(step string, version uint64, received string, more row) {
+			r := row{"record": "step " + number + step, "case_number": number, "step": step, "activity": step, "version": version, "received_at": local("2025-" + received),
+				"started_at": local("2025-03-03 10:0" + fmt.Sprint(version)), "ended_at": local("2025-03-03 11:00")}
+			maps.Copy(r, more)
+			insert(t, c, "store.case_steps", r)
+		}
+		step("a", 1, "03-03 12:00", nil)
+		step("b", 2, "03-04 12:00", nil)
+		step("b", 3, "03-06 12:00", row{"activity": "c"})
+		step("b", 4, "03-08 12:00", row{"deleted": uint8(1)})
+	}
+	for known, want := range map[string]string{"2025-03-03": "[a]", "2025-03-05": "[a b]", "2025-03-07": "[a c]", "2025-03-09": "[a]", "": "[a]"} {
+		q := metrics.ProcessQuery{From: metrics.Month{Year: 2025, Month: 3}, To: metrics.Month{Year: 2025, Month: 3}}
+		if known != "" {
+			if q.Known, err = metrics.ParseKnown(known, zone); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, err := figures.Process(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.ListedVariants) != 1 || fmt.Sprint(p.ListedVariants[0].Trace) != want || p.Cases != 6 || (p.Known == "") != (known == "") {
+			t.Errorf("as known on %q: %+v, want %s", known, p, want)
+		}
 	}
 }

@@ -28,17 +28,21 @@ func (q Query) AsKnown(sql string, args ...any) (string, []any) {
 	if q.Known.IsZero() {
 		return sql, args
 	}
-	return martRead.ReplaceAllString(sql, "FROM known.$1(at = {known:DateTime64(6, 'UTC')})"), append(args, q.bindKnown())
+	return asKnown(sql), append(args, bindKnown(q.Known))
 }
 
-func (q Query) bindKnown() any {
-	return clickhouse.Named("known", q.Known.UTC().Format("2006-01-02 15:04:05.000000"))
+func asKnown(sql string) string {
+	return martRead.ReplaceAllString(sql, "FROM known.$1(at = {known:DateTime64(6, 'UTC')})")
+}
+
+func bindKnown(at time.Time) any {
+	return clickhouse.Named("known", at.UTC().Format("2006-01-02 15:04:05.000000"))
 }
 
 // ChangesQuery selects dataset, change, records (Int64): what has changed in the county's model since q.Known.
 func (q Query) ChangesQuery() (string, []any) {
 	return "SELECT toString(dataset), toString(change), toInt64(count()) FROM known.changes(at = {known:DateTime64(6, 'UTC')}) GROUP BY dataset, change ORDER BY dataset, change",
-		[]any{q.bindKnown()}
+		[]any{bindKnown(q.Known)}
 }
 
 // ParseKnown reads when a figure shall be known: a day, which means its end in the county's time zone, or a time such as

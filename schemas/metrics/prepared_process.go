@@ -134,7 +134,7 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 
 // Prepared tells whether the question is answered by a preparation.
 func (q ProcessQuery) Prepared(p Prepared) bool {
-	return p.ProcessFrom > 0 && q.From.number() >= p.ProcessFrom
+	return p.ProcessFrom > 0 && q.Known.IsZero() && q.From.number() >= p.ProcessFrom
 }
 
 // PreparedStatements are the queries of [ProcessQuery.Statements] over a preparation, with the parameters that PreparedArgs binds: the same rows.

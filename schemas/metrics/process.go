@@ -12,6 +12,8 @@ type ProcessQuery struct {
 	Item, Department, Channel string
 	From, To                  Month // months of application, both included
 	Limit                     int   // at most so many variants and transitions; 0: [ProcessLimit]
+
+	Known time.Time // what was known then (I9); zero: now
 }
 
 // ProcessLimit is how many variants and transitions are listed when nobody says how many, and MostProcess how many at most (I10).
@@ -30,6 +32,7 @@ type Process struct {
 	To         string `json:"to"`
 	AsOf       string `json:"as_of"`              // RFC 3339
 	Prepared   string `json:"prepared,omitempty"` // as in [Result]
+	Known      string `json:"known,omitempty"`    // as in [Result]
 
 	Cases          int64               `json:"cases"`
 	Steps          int64               `json:"steps"`
@@ -116,6 +119,11 @@ FROM
 GROUP BY activity` + listed + "\nORDER BY extra DESC, activity" + few
 	activities = `SELECT from_activity, toInt64(count()) AS steps, toInt64(uniqExact(case_number)) AS cases, ` + total("working_seconds") + ", " + total("waiting_seconds") + " AS waiting, " + total("untold_seconds") + `
 FROM mart.case_transitions AS t` + cohort + " AND position > 0\nGROUP BY from_activity" + listed + "\nORDER BY waiting DESC, from_activity" + few
+	if !q.Known.IsZero() {
+		for _, sql := range []*string{&summary, &variants, &follows, &rework, &activities} {
+			*sql = asKnown(*sql)
+		}
+	}
 	return summary, variants, follows, rework, activities
 }
 
@@ -137,11 +145,15 @@ func (q ProcessQuery) Args(zone *time.Location) ([]any, error) {
 	if limit == 0 {
 		limit = ProcessLimit
 	}
-	return []any{
+	args := []any{
 		clickhouse.Named("from", instant(q.From.Start(zone))), clickhouse.Named("until", instant(q.To.Add(1).Start(zone))),
 		clickhouse.Named("item", q.Item), clickhouse.Named("department", q.Department), clickhouse.Named("channel", q.Channel),
 		clickhouse.Named("limit", fmt.Sprint(limit)),
-	}, nil
+	}
+	if !q.Known.IsZero() {
+		args = append(args, bindKnown(q.Known))
+	}
+	return args, nil
 }
 
 func noPeriod(from, to Month) error {
