@@ -257,6 +257,35 @@ func TestRetryLetsTheNextRun(t *testing.T) {
 	})
 }
 
+// So many runs were skipped since that the job's entry no longer knows why the first one was: the history does.
+func TestRetryLongAfterLetsTheNextRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		s := set(t, `
+  - {name: a, schedule: "* * * * *", do: {read: log}}
+  - {name: b, after: [a], do: {read: log}}
+`, func(_ context.Context, task jobs.Task, _ io.Writer) (jobs.Result, error) {
+			if task.Job == "a" && broken {
+				return jobs.Result{}, errAway
+			}
+			return jobs.Result{}, nil
+		})
+		l := &ledger.Memory{}
+		desk := newDesk(l, s)
+		runFor(t, l, s, 3*time.Hour, func(ctx context.Context) {
+			time.Sleep(170 * time.Minute)
+			broken = false
+			must(t, errorOf(desk.Retry(ctx, s["a"].RunID(at(t, "08:31")))))
+			time.Sleep(30 * time.Second)
+			for job, want := range map[string]string{"a": jobs.OK, "b": jobs.OK} {
+				if r, err := desk.Run(ctx, s[job].RunID(at(t, "08:31"))); err != nil || r.Outcome != want {
+					t.Errorf("%s: %+v, %v", job, r, err)
+				}
+			}
+		})
+	})
+}
+
 func TestBackfill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var did journal
