@@ -25,9 +25,12 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		return metrics.Process{}, err
 	}
 	summary, variants, follows, rework, activities := q.Statements()
-	if ready != nil && q.Prepared(ready.Prepared) {
+	of := metrics.Prepared{}
+	prepared := ready != nil && q.Prepared(ready.Prepared)
+	if prepared {
+		of = ready.Prepared
 		p.AsOf, p.Prepared = ready.asOf.In(f.zone).Format(time.RFC3339), ready.began.In(f.zone).Format(time.RFC3339)
-		summary, variants, follows, rework, activities = q.PreparedStatements(ready.Prepared)
+		summary, variants, follows, rework, activities = q.PreparedStatements(of)
 		args, err = q.PreparedArgs(f.zone)
 	} else {
 		p.AsOf, err = f.asOf(ctx, metrics.Query{Known: q.Known})
@@ -39,14 +42,24 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		&p.MeanSeconds, &p.WorkingSeconds, &p.WaitingSeconds, &p.UntoldSeconds); err != nil {
 		return metrics.Process{}, fmt.Errorf("ask the warehouse how cases went: %w", err)
 	}
-	if p.ListedVariants, err = list(ctx, f.conn, variants, args, func(v *metrics.ProcessVariant) []any {
-		return []any{&v.Trace, &v.Cases, &v.Share, &v.ExtraSteps, &v.MedianSeconds}
-	}); err != nil {
+	if prepared {
+		p.ListedVariants, err = f.preparedVariants(ctx, q, of, variants, args, p.Cases)
+	} else {
+		p.ListedVariants, err = list(ctx, f.conn, variants, args, func(v *metrics.ProcessVariant) []any {
+			return []any{&v.Trace, &v.Cases, &v.Share, &v.ExtraSteps, &v.MedianSeconds}
+		})
+	}
+	if err != nil {
 		return metrics.Process{}, fmt.Errorf("ask the warehouse for the variants: %w", err)
 	}
-	if p.Follows, err = list(ctx, f.conn, follows, args, func(t *metrics.ProcessTransition) []any {
-		return []any{&t.From, &t.To, &t.Count, &t.Cases, &t.MeanSeconds, &t.MedianSeconds, &t.WaitingSeconds}
-	}); err != nil {
+	if prepared {
+		p.Follows, err = f.preparedFollows(ctx, q, of, follows, args)
+	} else {
+		p.Follows, err = list(ctx, f.conn, follows, args, func(t *metrics.ProcessTransition) []any {
+			return []any{&t.From, &t.To, &t.Count, &t.Cases, &t.MeanSeconds, &t.MedianSeconds, &t.WaitingSeconds}
+		})
+	}
+	if err != nil {
 		return metrics.Process{}, fmt.Errorf("ask the warehouse what followed what: %w", err)
 	}
 	if p.Rework, err = list(ctx, f.conn, rework, args, func(r *metrics.ProcessRework) []any {
@@ -60,6 +73,96 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 		return metrics.Process{}, fmt.Errorf("ask the warehouse where the time went: %w", err)
 	}
 	return p, nil
+}
+
+// preparedVariants are the variants of a cohort from what is prepared.
+func (f *Figures) preparedVariants(ctx context.Context, q metrics.ProcessQuery, of metrics.Prepared, sql string, args []any, cases int64) ([]metrics.ProcessVariant, error) {
+	type row struct {
+		metrics.ProcessVariant
+		way    string
+		counts []uint64
+	}
+	rows, err := list(ctx, f.conn, sql, args, func(r *row) []any { return []any{&r.way, &r.Trace, &r.Cases, &r.ExtraSteps, &r.counts} })
+	if err != nil {
+		return nil, err
+	}
+	var times []metrics.Times
+	for _, r := range rows {
+		times = append(times, metrics.Times{Keys: []string{r.way}, Counts: r.counts})
+	}
+	medians := of.MedianOfWays(q, times)
+	if err := f.find(ctx, medians, args); err != nil {
+		return nil, err
+	}
+	found := make([]metrics.ProcessVariant, len(rows))
+	for i, r := range rows {
+		found[i] = r.ProcessVariant
+		found[i].Share, found[i].MedianSeconds = float64(r.Cases)/float64(cases), medians.Seconds(i)
+	}
+	return found, nil
+}
+
+// preparedFollows is what followed what in a cohort, from what is prepared.
+func (f *Figures) preparedFollows(ctx context.Context, q metrics.ProcessQuery, of metrics.Prepared, sql string, args []any) ([]metrics.ProcessTransition, error) {
+	type row struct {
+		metrics.ProcessTransition
+		seconds float64
+		counts  []uint64
+	}
+	rows, err := list(ctx, f.conn, sql, args, func(r *row) []any {
+		return []any{&r.From, &r.To, &r.Count, &r.Cases, &r.seconds, &r.WaitingSeconds, &r.counts}
+	})
+	if err != nil {
+		return nil, err
+	}
+	var times []metrics.Times
+	for _, r := range rows {
+		times = append(times, metrics.Times{Keys: []string{r.From, r.To}, Counts: r.counts})
+	}
+	medians := of.MedianOfFollows(q, times)
+	if err := f.find(ctx, medians, args); err != nil {
+		return nil, err
+	}
+	found := make([]metrics.ProcessTransition, len(rows))
+	for i, r := range rows {
+		found[i] = r.ProcessTransition
+		found[i].MeanSeconds, found[i].MedianSeconds = r.seconds/float64(r.Count), medians.Seconds(i)
+	}
+	return found, nil
+}
+
+// find reads what medians are found from.
+func (f *Figures) find(ctx context.Context, m *metrics.Medians, args []any) error {
+	if sql := m.BoundsQuery(); sql != "" {
+		type row struct {
+			keys   []string
+			bounds []int64
+		}
+		rows, err := list(ctx, f.conn, sql, nil, func(r *row) []any { return []any{&r.keys, &r.bounds} })
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			m.Bound(r.keys, r.bounds)
+		}
+	}
+	sql := m.TimesQuery()
+	if sql == "" {
+		return nil
+	}
+	type row struct {
+		place  uint32
+		half   uint8
+		micros int64
+	}
+	rows, err := list(ctx, f.conn, sql, args, func(r *row) []any { return []any{&r.place, &r.half, &r.micros} })
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		m.Found(r.place, r.half, r.micros)
+	}
+	return nil
 }
 
 // list reads the rows of a query; columns are where one row goes.

@@ -137,34 +137,25 @@ func (q ProcessQuery) Prepared(p Prepared) bool {
 	return p.ProcessFrom > 0 && q.Known.IsZero() && q.From.number() >= p.ProcessFrom
 }
 
-// PreparedStatements are the queries of [ProcessQuery.Statements] over a preparation, with the parameters that PreparedArgs binds: the same rows.
+// PreparedStatements are the queries of [ProcessQuery.Statements] over a preparation, with the parameters that PreparedArgs binds: the same rows. Those of
+// the variants and of what followed what have columns further on, counts, from which the median is found: see [Prepared.Medians].
+//
+//	variants  way (as text), trace, cases, extra_steps, counts
+//	follows   from_activity, to_activity, times, cases, seconds, waiting_seconds, counts
 func (q ProcessQuery) PreparedStatements(p Prepared) (summary, variants, follows, rework, activities string) {
-	cohort := "month BETWEEN {from:UInt32} AND {until:UInt32}"
-	for _, filter := range []struct{ column, value string }{{"item", q.Item}, {"department", q.Department}, {"channel", q.Channel}} {
-		if filter.value != "" {
-			cohort += fmt.Sprintf(" AND %[1]s = {%[1]s:String}", filter.column)
-		}
-	}
-	whole := 0
-	if q.Item == "" && q.Department == "" {
-		whole = 1
-	}
-	cells := func(kind string) string {
-		return fmt.Sprintf("%s AS c\nWHERE whole = %d AND %s", p.Table("process", kind), whole, cohort)
-	}
+	cells := func(kind string) string { return p.cells(kind, q) }
 	listed := fmt.Sprintf("\nHAVING cases >= %d", ProcessCell)
 	const few = "\nLIMIT {limit:UInt32}"
 	total := func(column string) string { return addedUp("c." + column) }
 	summary = "SELECT toInt64(sum(c.cases)), toInt64(sum(c.steps * c.cases)), toInt64(uniqExact(way)), toInt64(sumIf(c.cases, c.extra_steps > 0)), toInt64(sum(c.extra_steps * c.cases)),\n    ifNotFinite(" +
 		total("micros") + " / sum(c.cases), 0), " + total("working") + ", " + total("waiting") + ", " + total("untold") + "\nFROM " + cells("ways")
-	variants = p.withMedian("ways", "way", "cases", cohort, "SELECT way, sum(c.cases) AS cases, any(c.extra_steps) AS extra, sumForEach(c.counts) AS counts\nFROM "+cells("ways")+"\nGROUP BY way"+listed+
-		"\nORDER BY cases DESC"+few+" WITH TIES",
-		"arrayMap(a -> toString(a), t.trace) AS trace, toInt64(l.cases) AS cases, cases / (SELECT sum(c.cases) FROM "+cells("ways")+"), toInt64(l.extra), %s") +
-		"\nINNER JOIN (SELECT way, trace FROM " + p.Table("process", "traces") + " WHERE way IN (SELECT way FROM listed)) AS t ON t.way = l.way\nORDER BY cases DESC, trace" + few
-	follows = p.withMedian("follows", "from_activity, to_activity", "times", cohort, "SELECT from_activity, to_activity, sum(c.times) AS times, sum(c.cases) AS cases, "+total("micros")+" AS seconds, "+total("waiting")+
-		" AS waiting, sumForEach(c.counts) AS counts\nFROM "+cells("follows")+"\nGROUP BY from_activity, to_activity"+listed+"\nORDER BY times DESC, from_activity, to_activity"+few,
-		"toString(l.from_activity) AS from_activity, toString(l.to_activity) AS to_activity, toInt64(l.times) AS times, toInt64(l.cases), l.seconds / times, %s, l.waiting") +
-		"\nORDER BY times DESC, from_activity, to_activity" + few
+	ways := func(columns string) string {
+		return "SELECT way, sum(c.cases) AS cases" + columns + "\nFROM " + cells("ways") + "\nGROUP BY way" + listed + "\nORDER BY cases DESC" + few + " WITH TIES"
+	}
+	variants = "SELECT toString(l.way), arrayMap(a -> toString(a), t.trace) AS trace, toInt64(l.cases) AS cases, toInt64(l.extra), l.counts\nFROM (" + ways(", any(c.extra_steps) AS extra, sumForEach(c.counts) AS counts") +
+		") AS l\nINNER JOIN (SELECT way, trace FROM " + p.Table("process", "traces") + " WHERE way IN (SELECT way FROM (" + ways("") + "))) AS t ON t.way = l.way\nORDER BY cases DESC, trace" + few
+	follows = "SELECT toString(c.from_activity) AS from, toString(c.to_activity) AS to, toInt64(sum(c.times)) AS times, toInt64(sum(c.cases)) AS cases, " + total("micros") + ", " + total("waiting") +
+		", sumForEach(c.counts)\nFROM " + cells("follows") + "\nGROUP BY c.from_activity, c.to_activity" + listed + "\nORDER BY times DESC, from, to" + few
 	rework = "SELECT toString(c.from_activity) AS activity, toInt64(sum(c.activity_again_cases)) AS cases, toInt64(sum(c.extra_steps)) AS extra, toInt64(sum(c.again))\nFROM " + cells("follows") +
 		"\nGROUP BY activity" + listed + "\nORDER BY extra DESC, activity" + few
 	activities = "SELECT toString(c.from_activity) AS activity, toInt64(sum(c.steps)), toInt64(sum(c.activity_cases)) AS cases, " + total("working") + ", " + total("waiting") + " AS waiting_seconds, " + total("untold") +
@@ -172,45 +163,24 @@ func (q ProcessQuery) PreparedStatements(p Prepared) (summary, variants, follows
 	return summary, variants, follows, rework, activities
 }
 
-// withMedian selects columns of listed, which gives keys, n times of each and their counts in buckets, with the median of the times, in seconds.
-func (p Prepared) withMedian(kind, keys, n, cohort, listed, columns string) string {
-	equal := func(left, right string) string {
-		var both []string
-		for _, key := range strings.Split(keys, ", ") {
-			both = append(both, left+"."+key+" = "+right+"."+key)
+// cells are those of a cohort, as c.
+func (p Prepared) cells(kind string, q ProcessQuery) string {
+	whole := 0
+	if q.Item == "" && q.Department == "" {
+		whole = 1
+	}
+	return fmt.Sprintf("%s AS c\nWHERE whole = %d AND %s", p.Table("process", kind), whole, q.cohort())
+}
+
+// cohort is its condition on cells, and on times.
+func (q ProcessQuery) cohort() string {
+	cohort := "month BETWEEN {from:UInt32} AND {until:UInt32}"
+	for _, filter := range []struct{ column, value string }{{"item", q.Item}, {"department", q.Department}, {"channel", q.Channel}} {
+		if filter.value != "" {
+			cohort += fmt.Sprintf(" AND %[1]s = {%[1]s:String}", filter.column)
 		}
-		return strings.Join(both, " AND ")
 	}
-	// Of an even bucket the time is one that was read; of an odd one it is the bound itself.
-	at := func(i int) string {
-		return fmt.Sprintf("toFloat64(if(l.place%[1]d %% 2 = 0, b.bounds[intDiv(l.place%[1]d, 2)], arrayFirst(x -> x.1 = l.place%[1]d - 1, f.found).2[l.rank%[1]d - if(l.place%[1]d = 1, 0, l.up_to[l.place%[1]d - 1])]))", i)
-	}
-	return fmt.Sprintf(`WITH listed AS
-(
-%[1]s
-),
-placed AS
-(
-    SELECT *, arrayCumSum(counts) AS up_to, intDiv(%[2]s + 1, 2) AS rank1, intDiv(%[2]s, 2) + 1 AS rank2,
-        arrayFirstIndex(x -> x >= rank1, up_to) AS place1, arrayFirstIndex(x -> x >= rank2, up_to) AS place2
-    FROM listed
-)
-SELECT %[3]s
-FROM placed AS l
-LEFT JOIN (SELECT * FROM %[4]s WHERE (%[5]s) IN (SELECT %[5]s FROM listed)) AS b ON %[6]s
-LEFT JOIN
-(
-    SELECT %[5]s, groupArray((bucket, sorted)) AS found
-    FROM
-    (
-        SELECT %[5]s, bucket, arraySort(groupArray(micros)) AS sorted
-        FROM %[7]s
-        WHERE %[8]s AND (%[5]s, bucket) IN (SELECT %[5]s, toUInt8(arrayJoin([place1, place2]) - 1) FROM placed)
-        GROUP BY %[5]s, bucket
-    )
-    GROUP BY %[5]s
-) AS f ON %[9]s`, listed, n, fmt.Sprintf(columns, "("+at(1)+" + "+at(2)+") / 2 / 1e6"), p.Table("process", kind+"_bounds"), keys, equal("b", "l"),
-		p.Table("process", kind+"_times"), cohort, equal("f", "l"))
+	return cohort
 }
 
 // PreparedArgs binds what the reader chose to PreparedStatements. The error is an [InputError].
