@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -121,15 +122,15 @@ func reasonOf(err error) string {
 func (a *asked) measure(ctx context.Context, n int) error {
 	var cpus []time.Duration
 	for i := range n + 1 {
-		var rows uint64
-		var cpu int64
+		var rows atomic.Uint64 // a question may be several statements at a time
+		var cpu atomic.Int64
 		began := time.Now()
-		err := a.ask(ch.Context(ctx, ch.WithProgress(func(p *ch.Progress) { rows += p.Rows }), counting(&cpu)))
+		err := a.ask(ch.Context(ctx, ch.WithProgress(func(p *ch.Progress) { rows.Add(p.Rows) }), counting(&cpu)))
 		if err != nil {
 			return err
 		}
 		if i > 0 || n == viewAsks {
-			a.times, cpus, a.rows = append(a.times, time.Since(began)), append(cpus, time.Duration(cpu)*time.Microsecond), rows
+			a.times, cpus, a.rows = append(a.times, time.Since(began)), append(cpus, time.Duration(cpu.Load())*time.Microsecond), rows.Load()
 		}
 		if n == viewAsks {
 			break
@@ -142,11 +143,11 @@ func (a *asked) measure(ctx context.Context, n int) error {
 }
 
 // counting adds to cpu the processor time that the engine took, in microseconds.
-func counting(cpu *int64) ch.QueryOption {
+func counting(cpu *atomic.Int64) ch.QueryOption {
 	return ch.WithProfileEvents(func(events []ch.ProfileEvent) {
 		for _, e := range events {
 			if e.Name == "UserTimeMicroseconds" || e.Name == "SystemTimeMicroseconds" {
-				*cpu += e.Value
+				cpu.Add(e.Value)
 			}
 		}
 	})

@@ -400,6 +400,9 @@ func countyYAMLIn(t *testing.T, dir, county string, change func(settings map[str
 	if _, claims := settings["interventions"]; claims {
 		settings["interventions"] = filepath.Join(county, "interventions")
 	}
+	if shares, ok := settings["sharing"].(map[string]any); ok && shares["items"] != nil {
+		shares["items"] = filepath.Join(county, "items.yaml")
+	}
 	for _, s := range settings["sources"].([]any) {
 		with := s.(map[string]any)["with"].(map[string]any)
 		if folder, ok := with["directory"].(string); ok && !filepath.IsAbs(folder) && !strings.HasPrefix(folder, "$") {

@@ -405,7 +405,7 @@ func (o operation) enums() map[string][]string {
 func filled(t *testing.T, path string, pair []string) string {
 	t.Helper()
 	at := strings.NewReplacer("{source}", "civil_affairs", "{about}", "person", "{a}", pair[0], "{b}", pair[1],
-		"{name}", "nightly", "{id}", "nightly@2026-03-02T02:30:00+08:00", "{backfill}", "b1", "{do}", "pause").Replace(path)
+		"{name}", "nightly", "{id}", "nightly@2026-03-02T02:30:00+08:00", "{backfill}", "b1", "{do}", "pause", "{case}", "A1", "{prefill}", "p1", "{department}", "civil_affairs", "{dataset}", "marriages", "{key}", "1").Replace(path)
 	if strings.Contains(at, "{") {
 		t.Errorf("the portal offers %s, which this test cannot fill in and so does not try", path)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/shirecounty/shire/schemas/metrics"
 )
@@ -38,45 +39,66 @@ func (f *Figures) Process(ctx context.Context, q metrics.ProcessQuery) (metrics.
 	if err != nil {
 		return metrics.Process{}, err
 	}
-	if err := f.conn.QueryRow(ctx, summary, args...).Scan(&p.Cases, &p.Steps, &p.Variants, &p.Repeating, &p.ExtraSteps,
-		&p.MeanSeconds, &p.WorkingSeconds, &p.WaitingSeconds, &p.UntoldSeconds); err != nil {
-		return metrics.Process{}, fmt.Errorf("ask the warehouse how cases went: %w", err)
+	// The five are asked together: who opens the page waits for all of them.
+	group, ctx := errgroup.WithContext(ctx)
+	ask := func(what string, fn func() error) {
+		group.Go(func() error {
+			if err := fn(); err != nil {
+				return fmt.Errorf("ask the warehouse %s: %w", what, err)
+			}
+			return nil
+		})
 	}
-	if prepared {
-		p.ListedVariants, err = f.preparedVariants(ctx, q, of, variants, args, p.Cases)
-	} else {
+	ask("how cases went", func() error {
+		return f.conn.QueryRow(ctx, summary, args...).Scan(&p.Cases, &p.Steps, &p.Variants, &p.Repeating, &p.ExtraSteps,
+			&p.MeanSeconds, &p.WorkingSeconds, &p.WaitingSeconds, &p.UntoldSeconds)
+	})
+	ask("for the variants", func() (err error) {
+		if prepared {
+			p.ListedVariants, err = f.preparedVariants(ctx, q, of, variants, args)
+			return err
+		}
 		p.ListedVariants, err = list(ctx, f.conn, variants, args, func(v *metrics.ProcessVariant) []any {
 			return []any{&v.Trace, &v.Cases, &v.Share, &v.ExtraSteps, &v.MedianSeconds}
 		})
-	}
-	if err != nil {
-		return metrics.Process{}, fmt.Errorf("ask the warehouse for the variants: %w", err)
-	}
-	if prepared {
-		p.Follows, err = f.preparedFollows(ctx, q, of, follows, args)
-	} else {
+		return err
+	})
+	ask("what followed what", func() (err error) {
+		if prepared {
+			p.Follows, err = f.preparedFollows(ctx, q, of, follows, args)
+			return err
+		}
 		p.Follows, err = list(ctx, f.conn, follows, args, func(t *metrics.ProcessTransition) []any {
 			return []any{&t.From, &t.To, &t.Count, &t.Cases, &t.MeanSeconds, &t.MedianSeconds, &t.WaitingSeconds}
 		})
+		return err
+	})
+	ask("what was done again", func() (err error) {
+		p.Rework, err = list(ctx, f.conn, rework, args, func(r *metrics.ProcessRework) []any {
+			return []any{&r.Activity, &r.Cases, &r.ExtraSteps, &r.Directly}
+		})
+		return err
+	})
+	ask("where the time went", func() (err error) {
+		p.Activities, err = list(ctx, f.conn, activities, args, func(a *metrics.ProcessActivity) []any {
+			return []any{&a.Activity, &a.Steps, &a.Cases, &a.WorkingSeconds, &a.WaitingSeconds, &a.UntoldSeconds}
+		})
+		return err
+	})
+	if err := group.Wait(); err != nil {
+		return metrics.Process{}, err
 	}
-	if err != nil {
-		return metrics.Process{}, fmt.Errorf("ask the warehouse what followed what: %w", err)
-	}
-	if p.Rework, err = list(ctx, f.conn, rework, args, func(r *metrics.ProcessRework) []any {
-		return []any{&r.Activity, &r.Cases, &r.ExtraSteps, &r.Directly}
-	}); err != nil {
-		return metrics.Process{}, fmt.Errorf("ask the warehouse what was done again: %w", err)
-	}
-	if p.Activities, err = list(ctx, f.conn, activities, args, func(a *metrics.ProcessActivity) []any {
-		return []any{&a.Activity, &a.Steps, &a.Cases, &a.WorkingSeconds, &a.WaitingSeconds, &a.UntoldSeconds}
-	}); err != nil {
-		return metrics.Process{}, fmt.Errorf("ask the warehouse where the time went: %w", err)
+	if prepared {
+		for i := range p.ListedVariants {
+			v := &p.ListedVariants[i]
+			v.Share = float64(v.Cases) / float64(p.Cases)
+		}
 	}
 	return p, nil
 }
 
 // preparedVariants are the variants of a cohort from what is prepared.
-func (f *Figures) preparedVariants(ctx context.Context, q metrics.ProcessQuery, of metrics.Prepared, sql string, args []any, cases int64) ([]metrics.ProcessVariant, error) {
+func (f *Figures) preparedVariants(ctx context.Context, q metrics.ProcessQuery, of metrics.Prepared, sql string, args []any) ([]metrics.ProcessVariant, error) {
 	type row struct {
 		metrics.ProcessVariant
 		way    string
@@ -97,7 +119,7 @@ func (f *Figures) preparedVariants(ctx context.Context, q metrics.ProcessQuery, 
 	found := make([]metrics.ProcessVariant, len(rows))
 	for i, r := range rows {
 		found[i] = r.ProcessVariant
-		found[i].Share, found[i].MedianSeconds = float64(r.Cases)/float64(cases), medians.Seconds(i)
+		found[i].MedianSeconds = medians.Seconds(i)
 	}
 	return found, nil
 }

@@ -21,6 +21,25 @@ const (
 	sampledCases  = 400_000             // about
 )
 
+// rolledUp are the cells of more than one item: so that a cohort of the whole county, or of a department, need not add up those of all items.
+var rolledUp = []struct {
+	level    int
+	cell, by string
+}{{1, "'', '', ''", ""}, {2, "'', '', channel", ", channel"}, {3, "'', department, channel", ", department, channel"}}
+
+// level is where the cells of a cohort are.
+func (q ProcessQuery) level() int {
+	switch {
+	case q.Item != "":
+		return 0
+	case q.Department != "":
+		return 3
+	case q.Channel != "":
+		return 2
+	}
+	return 1
+}
+
 // timedKind is what has times whose median is asked for.
 type timedKind struct {
 	name string   // of its tables
@@ -84,7 +103,7 @@ func (p Prepared) ProcessTables(cases uint64) (statements []string) {
 			sums += ", times UInt64, steps UInt64, activity_cases UInt64, activity_again_cases UInt64, extra_steps UInt64, again UInt64"
 		}
 		statements = append(statements,
-			fmt.Sprintf("CREATE TABLE %s (whole UInt8, %s, %s, %s)\nENGINE = MergeTree ORDER BY (whole, department, item, month)\nSETTINGS index_granularity = 1024", p.Table("process", kind.name), cell, typed, sums),
+			fmt.Sprintf("CREATE TABLE %s (level UInt8, %s, %s, %s)\nENGINE = MergeTree ORDER BY (level, department, item, channel, month)\nSETTINGS index_granularity = 1024", p.Table("process", kind.name), cell, typed, sums),
 			fmt.Sprintf("CREATE TABLE %s (%s, %s, bucket UInt8, micros Int64)\nENGINE = MergeTree PARTITION BY month ORDER BY (%s, bucket, item)\nSETTINGS index_granularity = 512", p.Table("process", kind.name+"_times"), cell, typed, keys),
 			fmt.Sprintf("CREATE TABLE %s\nENGINE = MergeTree ORDER BY (%s)\nAS SELECT %s, arrayDistinct(quantilesExactLow(%s)(micros)) AS bounds\nFROM (%s)\nWHERE draw < %d\nGROUP BY %s\nHAVING count() >= %d",
 				p.Table("process", kind.name+"_bounds"), keys, keys, strings.Join(levels, ", "), kind.rows, max(65536*sampledCases/max(cases, sampledCases), 1), keys, leastBounded))
@@ -126,8 +145,12 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 		statements = append(statements,
 			fmt.Sprintf("INSERT INTO %s (%s, %s, bucket, micros)\nSELECT %s, %s, bucket, micros\nFROM (%s)\nWHERE bucket %% 2 = 0\nORDER BY month, %s, bucket, item\nSETTINGS join_algorithm = 'hash'",
 				p.Table("process", kind.name+"_times"), cell, keys, cell, keys, rows, keys),
-			fmt.Sprintf("INSERT INTO %s (whole, %s, %s%s)\nSELECT 0, %s, %s%s\nFROM (%s) AS r\nGROUP BY %s, %s\nSETTINGS join_algorithm = 'hash'", table, cell, keys, names, cell, keys, sums, rows, cell, keys),
-			fmt.Sprintf("INSERT INTO %s (whole, %s, %s%s)\nSELECT 1, month, '', '', channel, %s%s\nFROM %s AS c\nWHERE whole = 0 AND %s\nGROUP BY month, channel, %s", table, cell, keys, names, keys, further, table, months, keys))
+			fmt.Sprintf("INSERT INTO %s (level, %s, %s%s)\nSELECT 0, %s, %s%s\nFROM (%s) AS r\nGROUP BY %s, %s\nSETTINGS join_algorithm = 'hash'", table, cell, keys, names, cell, keys, sums, rows, cell, keys),
+		)
+		for _, l := range rolledUp {
+			statements = append(statements, fmt.Sprintf("INSERT INTO %s (level, %s, %s%s)\nSELECT %d, month, %s, %s%s\nFROM %s AS c\nWHERE level = 0 AND %s\nGROUP BY month%s, %s",
+				table, cell, keys, names, l.level, l.cell, keys, further, table, months, l.by, keys))
+		}
 	}
 	return statements
 }
@@ -165,11 +188,7 @@ func (q ProcessQuery) PreparedStatements(p Prepared) (summary, variants, follows
 
 // cells are those of a cohort, as c.
 func (p Prepared) cells(kind string, q ProcessQuery) string {
-	whole := 0
-	if q.Item == "" && q.Department == "" {
-		whole = 1
-	}
-	return fmt.Sprintf("%s AS c\nWHERE whole = %d AND %s", p.Table("process", kind), whole, q.cohort())
+	return fmt.Sprintf("%s AS c\nWHERE level = %d AND %s", p.Table("process", kind), q.level(), q.cohort())
 }
 
 // cohort is its condition on cells, and on times.
