@@ -253,7 +253,8 @@ func measureKept(ctx context.Context, o options, dir string) (f keptFigures, err
 		return f, err
 	}
 	load := func(h *house, round int) (seconds, processor float64, err error) {
-		began, cpu := time.Now(), int64(0)
+		var cpu atomic.Int64
+		began := time.Now()
 		for i := range loadBlocks {
 			token := fmt.Sprint("block ", round, " ", i)
 			ctx := ch.Context(ctx, counting(&cpu), ch.WithSettings(ch.Settings{"insert_deduplicate": 1, "insert_deduplication_token": token, "async_insert": 0, "optimize_on_insert": 0,
@@ -264,7 +265,7 @@ func measureKept(ctx context.Context, o options, dir string) (f keptFigures, err
 				return 0, 0, err
 			}
 		}
-		return time.Since(began).Seconds(), float64(cpu), nil
+		return time.Since(began).Seconds(), float64(cpu.Load()), nil
 	}
 	for round := range o.rounds + 1 {
 		var seconds, cpu [3]float64

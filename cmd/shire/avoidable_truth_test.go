@@ -77,7 +77,7 @@ func sparing(papers []*paper, holdings map[string][]*holding, sharing map[string
 // not involved, as with the papers of organisations, they are the same; any other difference has a record behind it that was not resolved to the
 // true person.
 func (d *demoNode) truthOfAvoidable(t *testing.T, r *resolved) {
-	papers, holdings := d.papers(t, r), d.truthOfHoldings(t, r)
+	papers, holdings := handedIn(d.papers(t, r)), d.truthOfHoldings(t, r)
 	sharing, truth, mart := map[string]string{}, map[string]verdict{}, map[string]verdict{}
 	answer := d.answer(t, "SELECT dataset, sharing FROM mart.catalogue")
 	for _, row := range answer.rows {
