@@ -218,8 +218,12 @@ func (a *app) demoCommand() *cobra.Command {
 	flags.Uint64Var(&d.seed, "seed", 1, "the same seed gives the same county")
 	flags.BoolVar(&d.live, "live", false, "go on changing in real time")
 	flags.StringVar(&d.listen, "listen", "", "address of the portal (default: as county.yaml says)")
+	cmd.AddCommand(a.tourCommand())
 	return cmd
 }
+
+// demoData is the data directory of demos that are given none.
+var demoData = filepath.Join("data", "demo")
 
 type demo struct {
 	people, days int
@@ -233,7 +237,7 @@ func (a *app) demo(cmd *cobra.Command, d demo) error {
 		return inputf("a county of %d people and %d days is too small to show anything; give at least --people 100 --days 30", d.people, d.days)
 	}
 	if !cmd.Flag("data").Changed {
-		a.data = filepath.Join("data", "demo")
+		a.data = demoData
 	}
 	ctx := cmd.Context()
 	began := time.Now()

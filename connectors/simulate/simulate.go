@@ -33,7 +33,7 @@ import (
 )
 
 // version changes whenever the same options give other files.
-const version = 5
+const version = 6
 
 //go:embed county
 var templates embed.FS
