@@ -31,6 +31,7 @@ func (b *build) process(ctx context.Context) error {
 	for _, some := range chunks(months, casesAtOnce) {
 		statements = append(statements, b.ProcessStatements(some.first, some.last)...)
 	}
+	statements = append(statements, b.ProcessMerges()...)
 	statements = append(statements, "DROP TABLE "+b.Table("process", "cases")+" SYNC")
 	for _, sql := range statements {
 		if err := b.run(ctx, sql); err != nil {

@@ -104,7 +104,7 @@ func (p Prepared) ProcessTables(cases uint64) (statements []string) {
 		}
 		statements = append(statements,
 			fmt.Sprintf("CREATE TABLE %s (level UInt8, %s, %s, %s)\nENGINE = MergeTree ORDER BY (level, department, item, channel, month)\nSETTINGS index_granularity = 1024", p.Table("process", kind.name), cell, typed, sums),
-			fmt.Sprintf("CREATE TABLE %s (%s, %s, bucket UInt8, micros Int64)\nENGINE = MergeTree PARTITION BY month ORDER BY (%s, bucket, item)\nSETTINGS index_granularity = 512", p.Table("process", kind.name+"_times"), cell, typed, keys),
+			fmt.Sprintf("CREATE TABLE %s (%s, %s, bucket UInt8, micros Int64)\nENGINE = MergeTree ORDER BY (%s, bucket, month, item)\nSETTINGS index_granularity = 512", p.Table("process", kind.name+"_times"), cell, typed, keys),
 			fmt.Sprintf("CREATE TABLE %s\nENGINE = MergeTree ORDER BY (%s)\nAS SELECT %s, arrayDistinct(quantilesExactLow(%s)(micros)) AS bounds\nFROM (%s)\nWHERE draw < %d\nGROUP BY %s\nHAVING count() >= %d",
 				p.Table("process", kind.name+"_bounds"), keys, keys, strings.Join(levels, ", "), kind.rows, max(65536*sampledCases/max(cases, sampledCases), 1), keys, leastBounded))
 	}
@@ -143,7 +143,7 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 		}
 		table := p.Table("process", kind.name)
 		statements = append(statements,
-			fmt.Sprintf("INSERT INTO %s (%s, %s, bucket, micros)\nSELECT %s, %s, bucket, micros\nFROM (%s)\nWHERE bucket %% 2 = 0\nORDER BY month, %s, bucket, item\nSETTINGS join_algorithm = 'hash'",
+			fmt.Sprintf("INSERT INTO %s (%s, %s, bucket, micros)\nSELECT %s, %s, bucket, micros\nFROM (%s)\nWHERE bucket %% 2 = 0\nORDER BY %s, bucket, month, item\nSETTINGS join_algorithm = 'hash'",
 				p.Table("process", kind.name+"_times"), cell, keys, cell, keys, rows, keys),
 			fmt.Sprintf("INSERT INTO %s (level, %s, %s%s)\nSELECT 0, %s, %s%s\nFROM (%s) AS r\nGROUP BY %s, %s\nSETTINGS join_algorithm = 'hash'", table, cell, keys, names, cell, keys, sums, rows, cell, keys),
 		)
@@ -151,6 +151,14 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 			statements = append(statements, fmt.Sprintf("INSERT INTO %s (level, %s, %s%s)\nSELECT %d, month, %s, %s%s\nFROM %s AS c\nWHERE level = 0 AND %s\nGROUP BY month%s, %s",
 				table, cell, keys, names, l.level, l.cell, keys, further, table, months, l.by, keys))
 		}
+	}
+	return statements
+}
+
+// ProcessMerges make one part of each table that was filled some months at a time: a median reads a few rows of each of its parts.
+func (p Prepared) ProcessMerges() (statements []string) {
+	for _, kind := range p.timedKinds() {
+		statements = append(statements, "OPTIMIZE TABLE "+p.Table("process", kind.name)+" FINAL", "OPTIMIZE TABLE "+p.Table("process", kind.name+"_times")+" FINAL")
 	}
 	return statements
 }
