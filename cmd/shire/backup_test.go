@@ -293,7 +293,11 @@ func newestRows(t *testing.T, data string) map[string]struct{ version, hash uint
 				Version uint64 `ch:"newest"`
 				Hash    uint64 `ch:"hash"`
 			}
-			if err := conn.Select(t.Context(), &rows, "SELECT concat(dataset, ' ', toString(record_id)) AS record, max(version) AS newest, argMax(sipHash64(toString(tuple(*))), version) AS hash FROM "+name+" GROUP BY record"); err != nil {
+			all := "*"
+			if table.Sealed() != nil { // sealed twice, a value is never the same; content_hash says whether it is
+				all = "* EXCEPT sealed"
+			}
+			if err := conn.Select(t.Context(), &rows, "SELECT concat(dataset, ' ', toString(record_id)) AS record, max(version) AS newest, argMax(sipHash64(toString(tuple("+all+"))), version) AS hash FROM "+name+" GROUP BY record"); err != nil {
 				t.Fatal(err)
 			}
 			for _, r := range rows {

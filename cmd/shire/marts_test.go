@@ -49,6 +49,8 @@ func dump(t *testing.T, data string) map[string]string {
 		switch v { // moments of the node's own, not of the departments
 		case "models":
 			all = "* EXCEPT chosen_at"
+		case "catalogue_versions":
+			all = "* EXCEPT since"
 		case "links", "organisation_links":
 			all = "* REPLACE (if(kind = 'link', effective_at, NULL) AS effective_at)"
 		}
@@ -114,7 +116,7 @@ func peopleOf(t *testing.T, data string) map[string]string {
 		var columns []string
 		for _, name := range martViews.columns[v] {
 			switch {
-			case v == "models" && name == "chosen_at":
+			case v == "models" && name == "chosen_at", v == "catalogue_versions" && name == "since":
 				continue
 			case name == "person_id" || name == "organisation_id":
 				name = "named[toString(" + name + ")]"
