@@ -36,6 +36,8 @@ func anyValue(t *testing.T, kind string) string {
 		return "toDate32('1900-01-01') + number"
 	case kind == "UInt8":
 		return "toUInt8(number % 2)"
+	case kind == "UInt16":
+		return "toUInt16(number * 123)"
 	case kind == "UInt32":
 		return "toUInt32(number * 12345)"
 	case kind == "UInt64":

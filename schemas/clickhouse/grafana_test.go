@@ -28,6 +28,7 @@ func filledIn(sql, department string) string {
 func TestGrafanaPanels(t *testing.T) {
 	c := ready(t)
 	goldenCounty(t, c)
+	goldenRequests(t, c)
 	set, err := metrics.Load()
 	if err != nil {
 		t.Fatal(err)
