@@ -109,7 +109,7 @@ func (c *Corrections) do(ctx context.Context, e sharing.CorrectionEvent, by stri
 		}
 		accepted, err := c.opt.World().AcceptCorrection(had, e, requests)
 		if err == nil && e.Act == sharing.Report && e.Version == 0 {
-			err = &sharing.Refusal{Text: "there is no such record"} // told to who may see the field, if there were one
+			err = &sharing.Refusal{Code: "unknown_record", Text: "there is no such record", Zh: "没有这条记录"} // told to who may see the field, if there were one
 		}
 		if err != nil {
 			return nil, err
