@@ -21,26 +21,7 @@ func (c *Corrections) subject() string {
 
 // catchUp reads the acts that are new on the bus. c.mu is held.
 func (c *Corrections) catchUp(ctx context.Context) error {
-	last, err := c.opt.Bus.LastOn(ctx, c.subject())
-	if err != nil || last <= c.through {
-		return err
-	}
-	r, err := c.opt.Bus.ReadSubject(ctx, c.subject(), c.through+1)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	for c.through < last {
-		msg, err := r.Next(ctx, 30*time.Second)
-		if err != nil {
-			return fmt.Errorf("the reports of errors cannot be read: %w", err)
-		}
-		if err := c.take(msg); err != nil {
-			return err
-		}
-		c.through = msg.Sequence
-	}
-	return nil
+	return takeNew(ctx, c.opt.Bus, c.subject(), &c.through, c.take)
 }
 
 // take folds the acts of one message.

@@ -61,24 +61,29 @@ func (x *Exchange) subject() string {
 
 // catchUp reads the acts that are new on the bus. x.mu is held.
 func (x *Exchange) catchUp(ctx context.Context) error {
-	last, err := x.bus.LastOn(ctx, x.subject())
-	if err != nil || last <= x.through {
+	return takeNew(ctx, x.bus, x.subject(), &x.through, x.take)
+}
+
+// takeNew gives what is new on a subject to take, message after message. through is the last one that was taken.
+func takeNew(ctx context.Context, b *bus.Bus, subject string, through *uint64, take func(*bus.Message) error) error {
+	last, err := b.LastOn(ctx, subject)
+	if err != nil || last <= *through {
 		return err
 	}
-	r, err := x.bus.ReadSubject(ctx, x.subject(), x.through+1)
+	r, err := b.ReadSubject(ctx, subject, *through+1)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	for x.through < last {
+	for *through < last {
 		msg, err := r.Next(ctx, 30*time.Second)
 		if err != nil {
-			return fmt.Errorf("the acts of sharing cannot be read: %w", err)
+			return fmt.Errorf("the acts on %s cannot be read: %w", subject, err)
 		}
-		if err := x.take(msg); err != nil {
+		if err := take(msg); err != nil {
 			return err
 		}
-		x.through = msg.Sequence
+		*through = msg.Sequence
 	}
 	return nil
 }
