@@ -6,6 +6,8 @@ SHELL := /bin/bash
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
 GO      ?= go
+# Go's own library has vulnerabilities too: the Go that go.mod names is fetched where the installed one is older. Where it cannot be had, the installed one builds.
+export GOTOOLCHAIN := $(shell GOTOOLCHAIN=auto $(or $(GO),go) version >/dev/null 2>&1 && echo auto || echo local)
 ENGINE  := deploy/embedded/engine
 WEB     := portal/web
 STAMP   := .package-lock.json

@@ -62,7 +62,7 @@ func anyValue(t *testing.T, kind string) string {
 // keepAll has a table keep every row that was ever inserted.
 func keepAll(t *testing.T, conn driver.Conn, table string) {
 	t.Helper()
-	if err := conn.Exec(t.Context(), "ALTER TABLE "+table+" MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1"); err != nil {
+	if err := conn.Exec(t.Context(), "ALTER TABLE "+table+" MODIFY SETTING max_bytes_to_merge_at_max_space_in_pool = 1, max_bytes_to_merge_at_min_space_in_pool = 1"); err != nil {
 		t.Fatal(err)
 	}
 }
