@@ -155,20 +155,7 @@ func (f *Figures) preparedFollows(ctx context.Context, q metrics.ProcessQuery, o
 
 // find reads what medians are found from.
 func (f *Figures) find(ctx context.Context, m *metrics.Medians, args []any) error {
-	if sql := m.BoundsQuery(); sql != "" {
-		type row struct {
-			keys   []string
-			bounds []int64
-		}
-		rows, err := list(ctx, f.conn, sql, nil, func(r *row) []any { return []any{&r.keys, &r.bounds} })
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			m.Bound(r.keys, r.bounds)
-		}
-	}
-	sql := m.TimesQuery()
+	sql := m.Query()
 	if sql == "" {
 		return nil
 	}

@@ -36,7 +36,7 @@ type Prepared struct {
 const AllMonths = 1
 
 // layout changes when the tables of a preparation do: those of another program are not read.
-const layout = "4"
+const layout = "5"
 
 // Table is the name of a table of the preparation.
 func (p Prepared) Table(kind, name string) string {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -10,7 +11,6 @@ type Times struct {
 	Keys   []string // the way, or the two activities
 	Counts []uint64 // how many times are in each bucket
 
-	bounds []int64
 	ranks  [2]uint64 // of the two in the middle, from 1, within their buckets
 	places [2]int    // their buckets
 	found  [2]int64  // microseconds
@@ -24,8 +24,7 @@ type Medians struct {
 	times []Times
 }
 
-// MedianOfWays and MedianOfFollows are asked in three steps: BoundsQuery, each of whose rows goes to Bound; TimesQuery, each of whose rows goes
-// to Found; and then Seconds.
+// MedianOfWays and MedianOfFollows are asked for by Query, each of whose rows goes to Found; then Seconds tells.
 func (p Prepared) MedianOfWays(q ProcessQuery, times []Times) *Medians {
 	return newMedians(p.timedKinds()[0], p, q, times)
 }
@@ -63,89 +62,61 @@ func (m *Medians) literal(key string) string {
 	return quote(key)
 }
 
-func (m *Medians) tuple(t *Times, further ...string) string {
+// tuple are the keys of times, and a place.
+func (m *Medians) tuple(t *Times, place int) string {
 	var parts []string
 	for _, key := range t.Keys {
 		parts = append(parts, m.literal(key))
 	}
-	parts = append(parts, further...)
-	if len(parts) == 1 {
-		return parts[0]
-	}
-	return "(" + strings.Join(parts, ", ") + ")"
+	return fmt.Sprintf("(%s, toUInt16(%d))", strings.Join(parts, ", "), place)
 }
 
-// BoundsQuery gives the keys, as text in an array, and the bounds of those that have any; "" when nothing is asked for.
-func (m *Medians) BoundsQuery() string {
-	var keys []string
-	for i := range m.times {
-		if len(m.times[i].Counts) > 1 {
-			keys = append(keys, m.tuple(&m.times[i]))
-		}
-	}
-	if len(keys) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("SELECT [%s], bounds FROM %s WHERE (%s) IN (%s)", m.texts(), m.p.Table("process", m.kind.name+"_bounds"), strings.Join(m.kind.keys, ", "), strings.Join(keys, ", "))
-}
-
-func (m *Medians) texts() string {
-	var texts []string
-	for _, key := range m.kind.keys {
-		texts = append(texts, "toString("+key+")")
-	}
-	return strings.Join(texts, ", ")
-}
-
-// Bound takes a row of BoundsQuery.
-func (m *Medians) Bound(keys []string, bounds []int64) {
-	for i := range m.times {
-		if strings.Join(m.times[i].Keys, "\x00") == strings.Join(keys, "\x00") {
-			m.times[i].bounds = bounds
-		}
-	}
-}
-
-// TimesQuery gives place in times (UInt32), which of the two in the middle (UInt8), and microseconds, of those that are no bounds; "" when all are. It has the
-// parameters of PreparedArgs.
-func (m *Medians) TimesQuery() string {
-	var wanted, from []string
+// Query gives place in times (UInt32), which of the two in the middle (UInt8), and microseconds: the bound where the bucket is one, and otherwise the time
+// of that rank in the bucket. It has the parameters of PreparedArgs; "" when there are no times.
+func (m *Medians) Query() string {
+	var bounds, ranks wanted
 	for i := range m.times {
 		t := &m.times[i]
 		for half := range 2 {
-			if t.places[half]%2 == 1 {
-				t.found[half] = t.bounds[t.places[half]/2]
-				continue
+			if place := t.places[half]; place%2 == 1 {
+				bounds.add(i, half, m.tuple(t, place/2+1), 1)
+			} else {
+				ranks.add(i, half, m.tuple(t, place), t.ranks[half])
 			}
-			wanted = append(wanted, fmt.Sprintf("(%d, %d, %s, %d)", i, half, m.tuple(t, fmt.Sprintf("toUInt8(%d)", t.places[half])), t.ranks[half]))
-			from = append(from, m.tuple(t, fmt.Sprintf("toUInt8(%d)", t.places[half])))
 		}
 	}
-	if len(wanted) == 0 {
-		return ""
-	}
-	keys := strings.Join(m.kind.keys, ", ") + ", bucket"
-	return fmt.Sprintf(`SELECT toUInt32(w.1), toUInt8(w.2), f.sorted[w.4]
-FROM (SELECT arrayJoin([%[1]s]) AS w) AS asked
-INNER JOIN
-(
-    SELECT %[2]s, arraySort(groupArray(micros)) AS sorted
-    FROM %[3]s
-    WHERE %[4]s AND (%[2]s) IN (%[5]s)
-    GROUP BY %[2]s
-) AS f ON %[6]s`, strings.Join(wanted, ", "), keys, m.p.Table("process", m.kind.name+"_times"), m.q.cohort(), strings.Join(from, ", "), m.same())
-}
-
-// same joins what is asked for to what is found.
-func (m *Medians) same() string {
 	var parts []string
-	for i, key := range append(append([]string(nil), m.kind.keys...), "bucket") {
-		parts = append(parts, fmt.Sprintf("f.%s = w.3.%d", key, i+1))
+	keys := strings.Join(m.kind.keys, ", ")
+	if len(bounds.asked) > 0 {
+		parts = append(parts, m.join(bounds, "place", fmt.Sprintf("SELECT %s, place, [bound] AS sorted\n    FROM %s\n    WHERE (%s, place) IN (%s)",
+			keys, m.p.Table("process", m.kind.name+"_bounds"), keys, strings.Join(bounds.from, ", "))))
 	}
-	return strings.Join(parts, " AND ")
+	if len(ranks.asked) > 0 {
+		parts = append(parts, m.join(ranks, "bucket", fmt.Sprintf("SELECT %s, bucket, arraySort(groupArray(micros)) AS sorted\n    FROM %s\n    WHERE %s AND (%s, bucket) IN (%s)\n    GROUP BY %s, bucket",
+			keys, m.p.Table("process", m.kind.name+"_times"), m.q.cohort(), keys, strings.Join(ranks.from, ", "), keys)))
+	}
+	return strings.Join(parts, "\nUNION ALL\n")
 }
 
-// Found takes a row of TimesQuery.
+// wanted are the places that are looked up in one table.
+type wanted struct{ asked, from []string }
+
+func (w *wanted) add(place, half int, key string, rank uint64) {
+	w.asked = append(w.asked, fmt.Sprintf("(%d, %d, %s, %d)", place, half, key, rank))
+	w.from = append(w.from, key)
+}
+
+// join finds what is asked for among the rows of a statement that gives keys, column and sorted.
+func (m *Medians) join(w wanted, column, rows string) string {
+	var same []string
+	for i, key := range append(slices.Clone(m.kind.keys), column) {
+		same = append(same, fmt.Sprintf("f.%s = w.3.%d", key, i+1))
+	}
+	return fmt.Sprintf("SELECT toUInt32(w.1), toUInt8(w.2), f.sorted[w.4]\nFROM (SELECT arrayJoin([%s]) AS w) AS asked\nINNER JOIN\n(\n    %s\n) AS f ON %s",
+		strings.Join(w.asked, ", "), rows, strings.Join(same, " AND "))
+}
+
+// Found takes a row of Query.
 func (m *Medians) Found(place uint32, half uint8, micros int64) { m.times[place].found[half] = micros }
 
 // Seconds is the median of the times at a place.

@@ -15,7 +15,7 @@ import (
 // whatever they are, the median is exact.
 
 const (
-	boundsOfTimes = 48                  // at most; there are twice as many buckets and one more
+	boundsOfTimes = 200                 // at most; there are twice as many buckets and one more
 	buckets       = 2*boundsOfTimes + 1 // bucket 2i-1 holds the times that are bound i, the even ones those between: what many cases share is not even read
 	leastBounded  = 8                   // in the sample; what has fewer times is one bucket
 	sampledCases  = 400_000             // about
@@ -104,9 +104,9 @@ func (p Prepared) ProcessTables(cases uint64) (statements []string) {
 		}
 		statements = append(statements,
 			fmt.Sprintf("CREATE TABLE %s (level UInt8, %s, %s, %s)\nENGINE = MergeTree ORDER BY (level, department, item, channel, month)\nSETTINGS index_granularity = 1024", p.Table("process", kind.name), cell, typed, sums),
-			fmt.Sprintf("CREATE TABLE %s (%s, %s, bucket UInt8, micros Int64)\nENGINE = MergeTree ORDER BY (%s, bucket, month, item)\nSETTINGS index_granularity = 512", p.Table("process", kind.name+"_times"), cell, typed, keys),
-			fmt.Sprintf("CREATE TABLE %s\nENGINE = MergeTree ORDER BY (%s)\nAS SELECT %s, arrayDistinct(quantilesExactLow(%s)(micros)) AS bounds\nFROM (%s)\nWHERE draw < %d\nGROUP BY %s\nHAVING count() >= %d",
-				p.Table("process", kind.name+"_bounds"), keys, keys, strings.Join(levels, ", "), kind.rows, max(65536*sampledCases/max(cases, sampledCases), 1), keys, leastBounded))
+			fmt.Sprintf("CREATE TABLE %s (%s, %s, bucket UInt16, micros Int64)\nENGINE = MergeTree ORDER BY (%s, bucket, month, item)\nSETTINGS index_granularity = 512", p.Table("process", kind.name+"_times"), cell, typed, keys),
+			fmt.Sprintf("CREATE TABLE %s\nENGINE = MergeTree ORDER BY (%s, place)\nAS SELECT %s, toUInt16(b.2) AS place, b.1 AS bound\nFROM (SELECT %s, arrayDistinct(quantilesExactLow(%s)(micros)) AS bounds\nFROM (%s)\nWHERE draw < %d\nGROUP BY %s\nHAVING count() >= %d)\nARRAY JOIN arrayZip(bounds, arrayEnumerate(bounds)) AS b",
+				p.Table("process", kind.name+"_bounds"), keys, keys, keys, strings.Join(levels, ", "), kind.rows, max(65536*sampledCases/max(cases, sampledCases), 1), keys, leastBounded))
 	}
 	return append(statements, fmt.Sprintf("CREATE TABLE %s\nENGINE = MergeTree ORDER BY way\nSETTINGS index_granularity = 512\nAS SELECT way, any(trace) AS trace FROM %s GROUP BY way", p.Table("process", "traces"), p.Table("process", "cases")))
 }
@@ -117,8 +117,12 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 	const cell = "month, item, department, channel"
 	for _, kind := range p.timedKinds() {
 		keys := strings.Join(kind.keys, ", ")
-		rows := fmt.Sprintf("SELECT r.*, b.bounds AS bounds, toUInt8(2 * arrayCount(x -> x < r.micros, bounds) + has(bounds, r.micros)) AS bucket\nFROM (%s\nWHERE %s) AS r\nLEFT JOIN %s AS b USING (%s)",
-			kind.rows, months, p.Table("process", kind.name+"_bounds"), keys)
+		var same []string
+		for _, key := range kind.keys {
+			same = append(same, "r."+key+" = b."+key)
+		}
+		rows := fmt.Sprintf("SELECT r.*, toUInt16(2 * b.place - (b.place > 0 AND b.bound = r.micros)) AS bucket\nFROM (%s\nWHERE %s) AS r\nASOF LEFT JOIN %s AS b ON %s AND r.micros >= b.bound",
+			kind.rows, months, p.Table("process", kind.name+"_bounds"), strings.Join(same, " AND "))
 		names, sums, further := "", "", ""
 		add := func(column, aggregate string) {
 			names, sums, further = names+", "+column, sums+", "+aggregate, further+", sum(c."+column+")"
@@ -137,7 +141,7 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 		for _, column := range []string{"micros", "working", "waiting", "untold"} {
 			add(column, "sum(toInt128(r."+column+"))")
 		}
-		names, sums, further = names+", counts", sums+fmt.Sprintf(", arraySlice(countResample(0, %d, 1)(bucket), 1, 2 * any(length(bounds)) + 1)", buckets), further+", sumForEach(c.counts)"
+		names, sums, further = names+", counts", sums+fmt.Sprintf(", arraySlice(countResample(0, %d, 1)(bucket), 1, max(bucket) + 1)", buckets), further+", sumForEach(c.counts)"
 		if kind.name == "ways" {
 			names, sums, further = names+", steps, extra_steps", sums+", any(r.steps), any(r.extra_steps)", further+", any(c.steps), any(c.extra_steps)"
 		}
