@@ -35,6 +35,8 @@ type Preparer struct {
 	Zone  *time.Location
 	Views string // hash of the views: with others, figures have to be prepared anew
 	Large uint64 // from how many rows on; 0: LargeCounty
+	// Bounds cut the times of how cases went, for their medians; 0: metrics.BoundsOfTimes. No answer depends on them.
+	Bounds int
 
 	Definer string // user of the connection, as of [clickhouse.Views]
 

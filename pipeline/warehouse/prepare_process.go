@@ -1,6 +1,7 @@
 package warehouse
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/shirecounty/shire/schemas/metrics"
@@ -27,9 +28,10 @@ func (b *build) process(ctx context.Context) error {
 	for _, m := range months {
 		cases += m.units
 	}
-	statements := b.ProcessTables(cases)
+	bounds := cmp.Or(b.Bounds, metrics.BoundsOfTimes)
+	statements := b.ProcessTables(cases, bounds)
 	for _, some := range chunks(months, casesAtOnce) {
-		statements = append(statements, b.ProcessStatements(some.first, some.last)...)
+		statements = append(statements, b.ProcessStatements(some.first, some.last, bounds)...)
 	}
 	statements = append(statements, b.ProcessMerges()...)
 	statements = append(statements, "DROP TABLE "+b.Table("process", "cases")+" SYNC")

@@ -291,6 +291,7 @@ func TestPreparedFiguresAreThoseOfTheViews(t *testing.T) {
 			rt.Fatalf("%d answers come from what nobody prepared", prepared)
 		}
 		p := preparer(1)
+		p.Bounds = rapid.SampledFrom([]int{0, 1, 2, 4}).Draw(rt, "bounds") // few: medians lie on a bound, and before, between and after them
 		prepare(t, p, true)
 		got, prepared := answers(t, figures, a, set, questions, ways)
 		for i := range got {

@@ -14,12 +14,16 @@ import (
 // buckets. The counts tell in which bucket of a cohort its median is, and only that bucket is read. The bounds are taken from a sample:
 // whatever they are, the median is exact.
 
+// BoundsOfTimes are enough that the times of ten million cases lie in buckets of some thousands.
+const BoundsOfTimes = 200
+
 const (
-	boundsOfTimes = 200                 // at most; there are twice as many buckets and one more
-	buckets       = 2*boundsOfTimes + 1 // bucket 2i-1 holds the times that are bound i, the even ones those between: what many cases share is not even read
-	leastBounded  = 8                   // in the sample; what has fewer times is one bucket
-	sampledCases  = 400_000             // about
+	leastBounded = 8       // in the sample; what has fewer times is one bucket
+	sampledCases = 400_000 // about
 )
+
+// buckets are how many bounds make: bucket 2i-1 holds the times that are bound i, the even ones those between: what many cases share is not even read.
+func buckets(bounds int) int { return 2*bounds + 1 }
 
 // rolledUp are the cells of more than one item: so that a cohort of the whole county, or of a department, need not add up those of all items.
 var rolledUp = []struct {
@@ -87,11 +91,12 @@ func (p Prepared) ProcessMonths() string {
 	return "SELECT month, count() FROM " + p.Table("process", "cases") + " GROUP BY month ORDER BY month DESC"
 }
 
-// ProcessTables make the tables that [Prepared.ProcessStatements] fill, and the bounds. cases is how many there are.
-func (p Prepared) ProcessTables(cases uint64) (statements []string) {
-	levels := make([]string, boundsOfTimes)
+// ProcessTables make the tables that [Prepared.ProcessStatements] fill, and the bounds, of which each way and each pair has at most that many. cases is how
+// many there are.
+func (p Prepared) ProcessTables(cases uint64, bounds int) (statements []string) {
+	levels := make([]string, bounds)
 	for i := range levels {
-		levels[i] = fmt.Sprintf("%.6f", float64(i+1)/(boundsOfTimes+1))
+		levels[i] = fmt.Sprintf("%.6f", float64(i+1)/float64(bounds+1))
 	}
 	for _, kind := range p.timedKinds() {
 		keys, typed := strings.Join(kind.keys, ", "), strings.Join(kind.keys, " "+kind.typ+", ")+" "+kind.typ
@@ -111,8 +116,8 @@ func (p Prepared) ProcessTables(cases uint64) (statements []string) {
 	return append(statements, fmt.Sprintf("CREATE TABLE %s\nENGINE = MergeTree ORDER BY way\nSETTINGS index_granularity = 512\nAS SELECT way, any(trace) AS trace FROM %s GROUP BY way", p.Table("process", "traces"), p.Table("process", "cases")))
 }
 
-// ProcessStatements fill the tables from the cases of the months from first to last (such as 202607).
-func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
+// ProcessStatements fill the tables from the cases of the months from first to last (such as 202607). bounds are those of ProcessTables.
+func (p Prepared) ProcessStatements(first, last uint32, bounds int) (statements []string) {
 	months := fmt.Sprintf("month BETWEEN %d AND %d", first, last)
 	const cell = "month, item, department, channel"
 	for _, kind := range p.timedKinds() {
@@ -141,7 +146,7 @@ func (p Prepared) ProcessStatements(first, last uint32) (statements []string) {
 		for _, column := range []string{"micros", "working", "waiting", "untold"} {
 			add(column, "sum(toInt128(r."+column+"))")
 		}
-		names, sums, further = names+", counts", sums+fmt.Sprintf(", arraySlice(countResample(0, %d, 1)(bucket), 1, max(bucket) + 1)", buckets), further+", sumForEach(c.counts)"
+		names, sums, further = names+", counts", sums+fmt.Sprintf(", arraySlice(countResample(0, %d, 1)(bucket), 1, max(bucket) + 1)", buckets(bounds)), further+", sumForEach(c.counts)"
 		if kind.name == "ways" {
 			names, sums, further = names+", steps, extra_steps", sums+", any(r.steps), any(r.extra_steps)", further+", any(c.steps), any(c.extra_steps)"
 		}
