@@ -376,6 +376,25 @@ func (d *demoNode) surfaces(t *testing.T) {
 	if p.Cases == 0 || len(p.Follows) == 0 || len(p.Activities) == 0 || math.Abs(p.WorkingSeconds+p.WaitingSeconds+p.UntoldSeconds-p.MeanSeconds*float64(p.Cases)) > 1 {
 		t.Errorf("process: %+v", p)
 	}
+	var then, now, cli metrics.Process
+	d.fetch(t, "/api/v1/process?item=339921GA0002&from="+from+"&to="+to+"&known=2000-01-01", &then)
+	if then.Cases != 0 || then.Known == "" || !slices.ContainsFunc(then.Restated, func(r metrics.Restated) bool { return r.Change == "added" && r.Records >= p.Steps }) {
+		t.Errorf("before anything was known: %+v", then)
+	}
+	flags := []string{"metrics", "process", "--json", "--data", d.data, "--item", "339921GA0002", "--from", from, "--to", to}
+	envelopeOf(t, shire(t, append(flags, "--known", "2000-01-01")...).ok(t), &cli)
+	if !reflect.DeepEqual(cli, then) {
+		t.Errorf("process as known in 2000: the command line says %+v, HTTP %+v", cli, then)
+	}
+	if envelopeOf(t, shire(t, flags...).ok(t), &now); !reflect.DeepEqual(now, p) {
+		t.Errorf("process: the command line says %+v, HTTP %+v", now, p)
+	}
+	text = shire(t, "metrics", "process", "--data", d.data, "--item", "339921GA0002", "--known", "2199-12-31").ok(t).Stdout
+	for _, want := range []string{"as known 2199-12-31", "(begin)", "Of the time ", "is counted and not listed", "nothing has changed"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("a person is not told %q:\n%s", want, text)
+		}
+	}
 	cases := d.answer(t, "SELECT uniqExact(case_number) AS n FROM mart.case_steps WHERE kind = 'step' AND case_number IN (SELECT case_number FROM mart.cases WHERE item_code = '339921GA0002')")
 	if got := cases.of(t, cases.rows[0], "n")[0]; got != fmt.Sprint(p.Cases) {
 		t.Errorf("process of %d cases, and %s have steps", p.Cases, got)
@@ -421,6 +440,9 @@ func TestMetricsWithoutAWarehouse(t *testing.T) {
 		`--where department is not understood; write dimension=value`: {"metrics", "query", "coverage", "--where", "department"},
 		`there is no metric "legal_tim"; did you mean "legal_time"?`:  {"metrics", "query", "legal_tim"},
 		"shire metrics query takes the name of a metric":              {"metrics", "query"},
+		"--limit 0 is not between 1 and 1000":                         {"metrics", "process", "--limit", "0"},
+		`--to: "2026-13" is not a month; write it as 2026-07`:         {"metrics", "process", "--to", "2026-13"},
+		"shire metrics process takes no arguments":                    {"metrics", "process", "339921GA0002"},
 	} {
 		shire(t, args...).fails(t, exitInput, want)
 	}
