@@ -292,7 +292,9 @@ func (d *demoNode) surfaces(t *testing.T) {
 		}
 		switch m.Kind {
 		case metrics.Survival: // medians do not add up: by month, of the whole
-			sql = append(sql, fmt.Sprintf("SELECT '%s' AS metric, formatDateTime(month, '%%Y-%%m') AS k, median AS v FROM metrics.%s WHERE by = '' AND %s", m.Name, m.Name, cohort))
+			for end, column := range map[string]string{"": "median", "/lower": "median_lower", "/upper": "median_upper", "/p90": "p90"} {
+				sql = append(sql, fmt.Sprintf("SELECT '%s' AS metric, formatDateTime(month, '%%Y-%%m') || '%s' AS k, %s AS v FROM metrics.%s WHERE by = '' AND %s", m.Name, end, column, m.Name, cohort))
+			}
 		case metrics.Simple:
 			sql = append(sql, fmt.Sprintf("SELECT '%s' AS metric, toString(%s) AS k, toNullable(sum(numerator)) AS v FROM metrics.%s WHERE %s GROUP BY k", m.Name, key, m.Name, cohort))
 		case metrics.Ratio:
@@ -322,13 +324,15 @@ func (d *demoNode) surfaces(t *testing.T) {
 			}
 		}
 		for _, row := range web.Rows {
-			if row.Value == nil {
-				continue
+			for end, figure := range map[string]*float64{"": row.Value, "/lower": row.Lower, "/upper": row.Upper, "/p90": row.P90} {
+				if figure == nil {
+					continue
+				}
+				if v, err := strconv.ParseFloat(inSQL[m.Name+"/"+row.Key+end], 64); err != nil || math.Abs(v-*figure) > 1e-9*max(1, math.Abs(v)) {
+					t.Errorf("%s, %s%s: %v, and SQL says %q", m.Name, row.Key, end, *figure, inSQL[m.Name+"/"+row.Key+end])
+				}
+				compared++
 			}
-			if v, err := strconv.ParseFloat(inSQL[m.Name+"/"+row.Key], 64); err != nil || math.Abs(v-*row.Value) > 1e-9*max(1, math.Abs(v)) {
-				t.Errorf("%s, %s: %v, and SQL says %q", m.Name, row.Key, *row.Value, inSQL[m.Name+"/"+row.Key])
-			}
-			compared++
 		}
 	}
 	if compared < 100 {
@@ -354,6 +358,9 @@ func (d *demoNode) surfaces(t *testing.T) {
 	}
 	one := d.ask(t, "legal_time", "--from", from, "--to", to, "--where", "department=health", "--quantile", "0.75")
 	all := d.ask(t, "legal_time", "--from", from, "--to", to, "--where", "department=health")
+	if web := d.served(t, "legal_time", from, to, "&department=health&quantile=0.75"); !reflect.DeepEqual(one, web) {
+		t.Errorf("a quantile of one department: the command line says %+v, HTTP %+v", one, web)
+	}
 	if one.Quantile != .75 || *one.Rows[0].Value <= *all.Rows[0].Value || one.Rows[0].Count != all.Rows[0].Count {
 		t.Errorf("the third quartile %+v is not above the median %+v", one.Rows[0], all.Rows[0])
 	}
