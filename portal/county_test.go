@@ -87,12 +87,24 @@ func (f *fakeFigures) Process(ctx context.Context, q metrics.ProcessQuery) (metr
 	step := func(from, to string, count int64) metrics.ProcessTransition {
 		return metrics.ProcessTransition{From: from, To: to, Count: count, Cases: count, MeanSeconds: 3600 * float64(count), MedianSeconds: 1800 * float64(count)}
 	}
-	return metrics.Process{Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 12, Steps: 41, Variants: 2, Repeating: 5, ExtraSteps: 5,
+	known := ""
+	if !q.Known.IsZero() {
+		known = q.Known.Format(time.RFC3339)
+	}
+	return metrics.Process{Known: known, Item: q.Item, Department: q.Department, Channel: q.Channel, From: q.From.String(), To: q.To.String(), Cases: 12, Steps: 41, Variants: 2, Repeating: 5, ExtraSteps: 5,
 		MeanSeconds: 400_000, WorkingSeconds: 3e6, WaitingSeconds: 1.5e6, UntoldSeconds: 3e5,
 		ListedVariants: []metrics.ProcessVariant{{Trace: []string{"受理", "审核", "办结"}, Cases: 7, Share: 7. / 12, MedianSeconds: 300_000}, {Trace: []string{"受理", "审核", "审核", "办结"}, Cases: 5, Share: 5. / 12, ExtraSteps: 1, MedianSeconds: 500_000}},
 		Follows:        []metrics.ProcessTransition{step("", "受理", 12), step("受理", "审核", 12), step("审核", "办结", 12), step("办结", "", 12), step("审核", "审核", 5)},
 		Rework:         []metrics.ProcessRework{{Activity: "审核", Cases: 5, ExtraSteps: 5, Directly: 5}},
 		Activities:     []metrics.ProcessActivity{{Activity: "审核", Steps: 17, Cases: 12, WorkingSeconds: 2e6, WaitingSeconds: 1e6}, {Activity: "受理", Steps: 12, Cases: 12, WorkingSeconds: 1e6, UntoldSeconds: 3e5}}}, f.err
+}
+
+// Changes makes up what has changed since August 2026; before, nothing has.
+func (f *fakeFigures) Changes(_ context.Context, since time.Time) ([]metrics.Restated, error) {
+	if since.Before(time.Date(2026, 8, 1, 0, 0, 0, 0, time.UTC)) {
+		return []metrics.Restated{}, f.err
+	}
+	return []metrics.Restated{{Dataset: "case_steps", Change: "corrected", Records: 41}, {Change: "merge", Records: 3}}, f.err
 }
 
 // Events makes up 130 cases behind every figure.

@@ -75,6 +75,16 @@ func TestFiguresInTheBrowser(t *testing.T) {
 	b.Click(".fig-below a.link")
 	b.Wait("the graph is drawn", `location.pathname === "/process" && document.querySelectorAll(".dfg .node").length === 5 && document.querySelectorAll(".dfg .edge.again").length === 1`)
 	b.Picture("process")
+	if b.Text(`!!document.querySelector(".fig-restated")`) != "false" {
+		t.Error("what is known now has changed since")
+	}
+	// As it was known on a day, with what has changed since (I9), and back to now.
+	b.Text(`(() => { const day = document.querySelector("input[type=date]"); day.value = "2026-08-15"; day.dispatchEvent(new Event("change", { bubbles: true })); })()`)
+	b.Wait("the day is in the address, and it is said what has changed", `location.search.includes("known=2026-08-15") && document.querySelector(".fig-restated summary")?.textContent.includes("44") && document.querySelector(".process-summary .definition")?.textContent.includes("2026")`)
+	b.Text(`document.querySelector(".fig-restated").open = true`)
+	b.Picture("process_known")
+	b.Text(`document.querySelector("input[type=date]").closest("fieldset").querySelector("button").click()`)
+	b.Wait("now again", `!location.search.includes("known=") && !document.querySelector(".fig-restated") && document.querySelector(".dfg")`)
 	b.Size(390, 844)
 	if b.Text("document.documentElement.scrollWidth > innerWidth") == "true" {
 		t.Error("the page of how cases go is wider than a telephone")

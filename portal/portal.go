@@ -50,6 +50,8 @@ type Figures interface {
 	Labels(ctx context.Context) (departments, items []metrics.Label, err error)
 	Interventions(ctx context.Context) ([]metrics.Intervention, error)
 	Process(ctx context.Context, q metrics.ProcessQuery) (metrics.Process, error)
+	// Changes tells what has changed in the county's records since a moment.
+	Changes(ctx context.Context, since time.Time) ([]metrics.Restated, error)
 }
 
 // Flow tells how the data gets in.

@@ -496,8 +496,20 @@ func TestProcess(t *testing.T) {
 	if p := decode[metrics.Process](t, r); r.Code != 200 || p.Item != "11MZ00101" || p.Cases != 12 || p.From != "2026-07" || len(p.ListedVariants) != 2 || p.Follows == nil {
 		t.Errorf("%d %+v", r.Code, p)
 	}
+	if strings.Contains(r.Body.String(), `"restated"`) {
+		t.Errorf("what is known now has changed since: %s", r.Body)
+	}
+	// As it was known on a day, with what has changed since; that nothing has is said, too (I9).
+	for known, want := range map[string]string{
+		"2026-08-15": `"restated":[{"dataset":"case_steps","change":"corrected","records":41},{"dataset":"","change":"merge","records":3}]`, "2026-07-15": `"restated":[]`,
+	} {
+		r := w.get("/api/v1/process?from=2026-07&to=2026-09&known=" + known)
+		if p := decode[metrics.Process](t, r); r.Code != 200 || !strings.HasPrefix(p.Known, known+"T23:59:59") || !strings.Contains(r.Body.String(), want) {
+			t.Errorf("%d %s, want %s", r.Code, r.Body, want)
+		}
+	}
 	for target, name := range map[string]string{
-		"?item=nowhere": "", "?from=2026-09&to=2026-07": "", "?limit=0": "", "?limit=1001": "", "?limit=x": "", "?itm=11MZ00101": "item", "?item=": "",
+		"?item=nowhere": "", "?known=yesterday": "", "?known=2026-02-30": "", "?know=2026-08-15": "known", "?from=2026-09&to=2026-07": "", "?limit=0": "", "?limit=1001": "", "?limit=x": "", "?itm=11MZ00101": "item", "?item=": "",
 		"?from=532999199003072316": "", "?532999199003072316=1": "",
 	} {
 		r := w.get("/api/v1/process" + target)

@@ -24,7 +24,7 @@ func (p *Portal) processRoute() route {
 			{Name: "channel", In: "query", Pattern: codePattern, Description: "Only cases of this channel"},
 			{Name: "from", In: "query", Pattern: monthPattern, Description: "First month of application; two months before the last one when absent"},
 			{Name: "to", In: "query", Pattern: monthPattern, Description: "Last month; the last complete month of the data when absent"},
-			{Name: "known", In: "query", Pattern: knownPattern, Description: "What was known at the end of this day, or at this time; what is known now when absent"},
+			{Name: "known", In: "query", Pattern: knownPattern, Description: "What was known at the end of this day, or at this time, and what has changed since; what is known now when absent"},
 			{Name: "limit", In: "query", Pattern: `^[1-9][0-9]{0,3}$`, Description: fmt.Sprintf("At most so many variants and transitions, up to %d; %d when absent", metrics.MostProcess, metrics.ProcessLimit)},
 		},
 		Result: metrics.Process{}, Problems: []int{400, 503}, handle: p.process,
@@ -41,7 +41,14 @@ func (p *Portal) process(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	key := strings.Join([]string{"process", q.Item, q.Department, q.Channel, q.From.String(), q.To.String(), q.Known.String(), strconv.Itoa(q.Limit)}, "\x00")
-	answer, err := cached(r.Context(), p.figures, key, func(ctx context.Context) (metrics.Process, error) { return p.o.Figures.Process(ctx, q) })
+	answer, err := cached(r.Context(), p.figures, key, func(ctx context.Context) (metrics.Process, error) {
+		answer, err := p.o.Figures.Process(ctx, q)
+		if err != nil || q.Known.IsZero() {
+			return answer, err
+		}
+		answer.Restated, err = p.o.Figures.Changes(ctx, q.Known) // I9: what was known then says why it is another now
+		return answer, err
+	})
 	if err != nil {
 		p.unavailable(w, r, "How cases went", err)
 		return

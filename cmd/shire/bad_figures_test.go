@@ -180,11 +180,19 @@ func TestBadFigures(t *testing.T) {
 	d.change("county.yaml", "contracts: contracts", "contracts: contracts\ninterventions: interventions")
 	late := "intervention: coaching\ntitle: {zh: 辅导, en: Coaching}\nwhat: {zh: 每周辅导。, en: Coached every week.}\nsince: 2025-04-01\nclaim: time_down\nmetric: citizen_time\nscope: {departments: [hall]}\nwindows: {before: 3, after: 3, settling: 0}\n"
 	d.write("interventions/coaching.yaml", late)
+	// One surface is enough for a result to have been seen.
+	if code, body := get("/api/v1/metrics/on_time_rate?from=2025-04&to=2025-06"); code != http.StatusOK {
+		t.Errorf("%d %s", code, body)
+	}
+	d.shire("metrics", "query", "rating_rate", "--from", "2025-04", "--to", "2025-06").ok(t)
+	for name, metric := range map[string]string{"over_http": "on_time_rate", "by_command": "rating_rate"} {
+		d.write("interventions/"+name+".yaml", strings.NewReplacer("coaching", name, "time_down", "ratio_up", "citizen_time", metric).Replace(late))
+	}
 	marked := func(versions int) {
 		t.Helper()
 		var lines []registrationLine
 		envelopeOf(t, d.shire("metrics", "register", "--versions", "--json").ok(t), &lines)
-		if len(lines) != versions || slices.ContainsFunc(lines, func(l registrationLine) bool { return !l.Late || l.SeenAt == nil }) {
+		if len(lines) != versions+2 || slices.ContainsFunc(lines, func(l registrationLine) bool { return !l.Late || l.SeenAt == nil }) {
 			t.Errorf("the command line, registered after its result was seen: %+v", lines)
 		}
 		code, body := get("/api/v1/interventions/coaching")

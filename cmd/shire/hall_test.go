@@ -194,7 +194,8 @@ func (emptyCounty) Events(context.Context, metrics.EventsQuery) (metrics.Events,
 func (emptyCounty) Process(context.Context, metrics.ProcessQuery) (metrics.Process, error) {
 	return metrics.Process{}, nil
 }
-func (emptyCounty) Labels(context.Context) (d, i []metrics.Label, err error) { return nil, nil, nil }
+func (emptyCounty) Changes(context.Context, time.Time) ([]metrics.Restated, error) { return nil, nil }
+func (emptyCounty) Labels(context.Context) (d, i []metrics.Label, err error)       { return nil, nil, nil }
 func (emptyCounty) Interventions(context.Context) ([]metrics.Intervention, error) {
 	return nil, nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -23,7 +22,7 @@ func (a *app) metricsCommand() *cobra.Command {
 		Short: "The county's figures: how they are defined, and what they are",
 		RunE:  group,
 	}
-	cmd.AddCommand(a.metricsListCommand(), a.metricsShowCommand(), a.metricsQueryCommand(), a.metricsRegisterCommand(), a.metricsEvaluateCommand())
+	cmd.AddCommand(a.metricsListCommand(), a.metricsShowCommand(), a.metricsQueryCommand(), a.metricsProcessCommand(), a.metricsRegisterCommand(), a.metricsEvaluateCommand())
 	return cmd
 }
 
@@ -239,8 +238,8 @@ func (a *app) showFigures(d *metrics.Definition, r metrics.Result) error {
 		a.say("Coverage: %s (%s): %d captured of %d reported%s%s", c.State, percent(c.Value), c.Captured, c.Reported,
 			among("; stopped delivering: ", c.Stopped), among("; not reported by ", c.Unreported))
 	}
-	for _, c := range r.Restated {
-		a.say("Since then: %d records of %s %s", c.Records, cmp.Or(c.Dataset, "persons and organisations"), changeWords[c.Change])
+	if r.Compared != nil && r.Compared.Known != "" {
+		a.sayRestated(r.Restated)
 	}
 	if r.Compared != nil && r.Compared.Known == "" {
 		a.say("The difference is as it is. It says nothing of chance, and proves no effect.")
@@ -259,7 +258,7 @@ func said(d *metrics.Definition, v *float64, instead string) string {
 	case d.Unit == "share":
 		return percent(v)
 	case d.Unit == "seconds":
-		return strconv.FormatFloat(*v/3600, 'f', 2, 64) + " h"
+		return hours(*v)
 	}
 	return strings.TrimSuffix(strconv.FormatFloat(*v, 'f', 2, 64), ".00") + " " + strings.ReplaceAll(d.Unit, "_", " ")
 }

@@ -292,7 +292,9 @@ func (d *demoNode) surfaces(t *testing.T) {
 		}
 		switch m.Kind {
 		case metrics.Survival: // medians do not add up: by month, of the whole
-			sql = append(sql, fmt.Sprintf("SELECT '%s' AS metric, formatDateTime(month, '%%Y-%%m') AS k, median AS v FROM metrics.%s WHERE by = '' AND %s", m.Name, m.Name, cohort))
+			for end, column := range map[string]string{"": "median", "/lower": "median_lower", "/upper": "median_upper", "/p90": "p90"} {
+				sql = append(sql, fmt.Sprintf("SELECT '%s' AS metric, formatDateTime(month, '%%Y-%%m') || '%s' AS k, %s AS v FROM metrics.%s WHERE by = '' AND %s", m.Name, end, column, m.Name, cohort))
+			}
 		case metrics.Simple:
 			sql = append(sql, fmt.Sprintf("SELECT '%s' AS metric, toString(%s) AS k, toNullable(sum(numerator)) AS v FROM metrics.%s WHERE %s GROUP BY k", m.Name, key, m.Name, cohort))
 		case metrics.Ratio:
@@ -322,13 +324,15 @@ func (d *demoNode) surfaces(t *testing.T) {
 			}
 		}
 		for _, row := range web.Rows {
-			if row.Value == nil {
-				continue
+			for end, figure := range map[string]*float64{"": row.Value, "/lower": row.Lower, "/upper": row.Upper, "/p90": row.P90} {
+				if figure == nil {
+					continue
+				}
+				if v, err := strconv.ParseFloat(inSQL[m.Name+"/"+row.Key+end], 64); err != nil || math.Abs(v-*figure) > 1e-9*max(1, math.Abs(v)) {
+					t.Errorf("%s, %s%s: %v, and SQL says %q", m.Name, row.Key, end, *figure, inSQL[m.Name+"/"+row.Key+end])
+				}
+				compared++
 			}
-			if v, err := strconv.ParseFloat(inSQL[m.Name+"/"+row.Key], 64); err != nil || math.Abs(v-*row.Value) > 1e-9*max(1, math.Abs(v)) {
-				t.Errorf("%s, %s: %v, and SQL says %q", m.Name, row.Key, *row.Value, inSQL[m.Name+"/"+row.Key])
-			}
-			compared++
 		}
 	}
 	if compared < 100 {
@@ -354,6 +358,9 @@ func (d *demoNode) surfaces(t *testing.T) {
 	}
 	one := d.ask(t, "legal_time", "--from", from, "--to", to, "--where", "department=health", "--quantile", "0.75")
 	all := d.ask(t, "legal_time", "--from", from, "--to", to, "--where", "department=health")
+	if web := d.served(t, "legal_time", from, to, "&department=health&quantile=0.75"); !reflect.DeepEqual(one, web) {
+		t.Errorf("a quantile of one department: the command line says %+v, HTTP %+v", one, web)
+	}
 	if one.Quantile != .75 || *one.Rows[0].Value <= *all.Rows[0].Value || one.Rows[0].Count != all.Rows[0].Count {
 		t.Errorf("the third quartile %+v is not above the median %+v", one.Rows[0], all.Rows[0])
 	}
@@ -375,6 +382,25 @@ func (d *demoNode) surfaces(t *testing.T) {
 	d.fetch(t, "/api/v1/process?item=339921GA0002&from="+from+"&to="+to, &p)
 	if p.Cases == 0 || len(p.Follows) == 0 || len(p.Activities) == 0 || math.Abs(p.WorkingSeconds+p.WaitingSeconds+p.UntoldSeconds-p.MeanSeconds*float64(p.Cases)) > 1 {
 		t.Errorf("process: %+v", p)
+	}
+	var then, now, cli metrics.Process
+	d.fetch(t, "/api/v1/process?item=339921GA0002&from="+from+"&to="+to+"&known=2000-01-01", &then)
+	if then.Cases != 0 || then.Known == "" || !slices.ContainsFunc(then.Restated, func(r metrics.Restated) bool { return r.Change == "added" && r.Records >= p.Steps }) {
+		t.Errorf("before anything was known: %+v", then)
+	}
+	flags := []string{"metrics", "process", "--json", "--data", d.data, "--item", "339921GA0002", "--from", from, "--to", to}
+	envelopeOf(t, shire(t, append(flags, "--known", "2000-01-01")...).ok(t), &cli)
+	if !reflect.DeepEqual(cli, then) {
+		t.Errorf("process as known in 2000: the command line says %+v, HTTP %+v", cli, then)
+	}
+	if envelopeOf(t, shire(t, flags...).ok(t), &now); !reflect.DeepEqual(now, p) {
+		t.Errorf("process: the command line says %+v, HTTP %+v", now, p)
+	}
+	text = shire(t, "metrics", "process", "--data", d.data, "--item", "339921GA0002", "--known", "2199-12-31").ok(t).Stdout
+	for _, want := range []string{"as known 2199-12-31", "(begin)", "Of the time ", "is counted and not listed", "nothing has changed"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("a person is not told %q:\n%s", want, text)
+		}
 	}
 	cases := d.answer(t, "SELECT uniqExact(case_number) AS n FROM mart.case_steps WHERE kind = 'step' AND case_number IN (SELECT case_number FROM mart.cases WHERE item_code = '339921GA0002')")
 	if got := cases.of(t, cases.rows[0], "n")[0]; got != fmt.Sprint(p.Cases) {
@@ -421,6 +447,9 @@ func TestMetricsWithoutAWarehouse(t *testing.T) {
 		`--where department is not understood; write dimension=value`: {"metrics", "query", "coverage", "--where", "department"},
 		`there is no metric "legal_tim"; did you mean "legal_time"?`:  {"metrics", "query", "legal_tim"},
 		"shire metrics query takes the name of a metric":              {"metrics", "query"},
+		"--limit 0 is not between 1 and 1000":                         {"metrics", "process", "--limit", "0"},
+		`--to: "2026-13" is not a month; write it as 2026-07`:         {"metrics", "process", "--to", "2026-13"},
+		"shire metrics process takes no arguments":                    {"metrics", "process", "339921GA0002"},
 	} {
 		shire(t, args...).fails(t, exitInput, want)
 	}

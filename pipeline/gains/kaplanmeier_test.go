@@ -118,7 +118,7 @@ func TestAgreesWithLifelines(t *testing.T) {
 		return f
 	}
 	var curve Curve
-	sets := 0
+	sets, bounded, quantiles := 0, 0, 0
 	for _, row := range rows[1:] {
 		same := func(what string, got float64, want string) {
 			t.Helper()
@@ -135,17 +135,20 @@ func TestAgreesWithLifelines(t *testing.T) {
 				observations = append(observations, Observation{number(duration), !open})
 			}
 			curve = KaplanMeier(observations)
-			at := number(row[6])
-			same("curve", curve.At(at), row[7])
-			low, high := 1., 1.
-			for _, s := range curve.Steps {
-				if s.Duration <= at {
-					low, high = s.Low, s.High
-				}
+		}
+		at := number(row[6])
+		same("curve", curve.At(at), row[7])
+		low, high := 1., 1.
+		for _, s := range curve.Steps {
+			if s.Duration <= at {
+				low, high = s.Low, s.High
 			}
-			if curve.At(at) > 0 {
-				same("lower limit", low, row[8])
-				same("upper limit", high, row[9])
+		}
+		if curve.At(at) > 0 {
+			same("lower limit", low, row[8])
+			same("upper limit", high, row[9])
+			if low < high {
+				bounded++
 			}
 		}
 		q, reached := curve.Quantile(number(row[2]))
@@ -153,6 +156,7 @@ func TestAgreesWithLifelines(t *testing.T) {
 			same("quantile", math.Inf(1), row[3])
 			continue
 		}
+		quantiles++
 		same("quantile", q.Value, row[3])
 		same("low", q.Low, row[4])
 		switch last := curve.Steps[len(curve.Steps)-1]; {
@@ -164,9 +168,10 @@ func TestAgreesWithLifelines(t *testing.T) {
 			same("high", math.Inf(1), row[5])
 		}
 	}
-	if sets != 200 {
-		t.Errorf("%d data sets, want 200", sets)
+	if sets != 200 || bounded < 300 || quantiles < 300 {
+		t.Errorf("%d data sets, want 200; %d places on a curve have an interval, and %d quantiles are reached", sets, bounded, quantiles)
 	}
+	t.Logf("%d data sets, %d places on their curves, %d with an interval, %d quantiles", sets, len(rows)-1, bounded, quantiles)
 }
 
 func TestUnusableDurationsAreLeftOut(t *testing.T) {

@@ -128,15 +128,18 @@ func TestReceiptTrap(t *testing.T) {
 // Whatever is pretended to have started in 2011, for whomever, is never shown to have halved anything.
 func TestReceiptFakes(t *testing.T) {
 	d := receipt(t)
-	verdicts, trapped := map[Verdict]int{}, 0
+	verdicts, trapped, chance := map[Verdict]int{}, 0, 0
 	for name, scope := range fakeScopes(d) {
-		for m := 1; m <= 12; m++ {
+		for m := range 24 { // of each month of 2011, with a year before and after, and with a quarter, in which chance has its way
 			for _, claim := range []Claim{TimeDown, SpeedUp} {
-				since := fmt.Sprintf("2011-%02d-01", m)
-				r := Evaluate(Intervention{Name: "fake", Scope: scope, Since: since, Claim: claim, Metric: "citizen_time", Windows: Windows{Before: 12, After: 12}}, d)
+				since, window := fmt.Sprintf("2011-%02d-01", 1+m%12), []int{12, 3}[m/12]
+				r := Evaluate(Intervention{Name: "fake", Scope: scope, Since: since, Claim: claim, Metric: "citizen_time", Windows: Windows{Before: window, After: window}}, d)
 				verdicts[r.Verdict]++
 				if r.Verdict == Shown {
-					t.Errorf("%s since %s: %s: %s", name, since, claim, r.Because.En)
+					t.Errorf("%s since %s, %d months: %s: %s", name, since, window, claim, r.Because.En)
+				}
+				if r.Ratio != nil && claim.Gain(r.Ratio.Value) >= .5 {
+					chance++
 				}
 				if r.Closed != nil && claim.Gain(*r.Closed) >= .5 {
 					trapped++
@@ -149,7 +152,10 @@ func TestReceiptFakes(t *testing.T) {
 			}
 		}
 	}
-	t.Log(verdicts, "closed cases alone would have shown", trapped)
+	t.Log(verdicts, "closed cases alone would have shown", trapped, "and estimates without their intervals", chance)
+	if chance == 0 {
+		t.Error("no estimate comes to a half: it is not tested that the interval has to")
+	}
 	if verdicts[NoChange]+verdicts[Better]+verdicts[Worse] < 20 {
 		t.Error("hardly any fake is estimable: nothing is tested")
 	}

@@ -86,13 +86,16 @@ func (f *Figures) Metric(ctx context.Context, q metrics.Query) (metrics.Result, 
 	f.noted(ctx, earlier, before)
 	result.Beside(q, before)
 	if q.Compare == metrics.CompareKnown {
-		sql, args := earlier.ChangesQuery()
-		result.Restated, err = list(ctx, f.conn, sql, args, func(r *metrics.Restated) []any { return []any{&r.Dataset, &r.Change, &r.Records} })
-		if err != nil {
-			return metrics.Result{}, fmt.Errorf("ask the warehouse what has changed since: %w", err)
+		if result.Restated, err = f.Changes(ctx, earlier.Known); err != nil {
+			return metrics.Result{}, err
 		}
 	}
 	return result, nil
+}
+
+// Changes tells what has changed in the county's records since a moment: why what was known then is restated. Nothing is an empty list.
+func (f *Figures) Changes(ctx context.Context, since time.Time) ([]metrics.Restated, error) {
+	return Changes(ctx, f.conn, since)
 }
 
 func (f *Figures) noted(ctx context.Context, q metrics.Query, r metrics.Result) {

@@ -175,7 +175,7 @@ func TestUnpublishedYearsFailLoudly(t *testing.T) {
 	} {
 		var unpublished *calendar.UnpublishedError
 		err := x.call()
-		if !errors.As(err, &unpublished) || unpublished.Year != x.year || !strings.Contains(err.Error(), fmt.Sprintf("%d.yaml", x.year)) {
+		if !errors.As(err, &unpublished) || unpublished.Year != x.year || !strings.Contains(err.Error(), fmt.Sprintf("put the file %d.yaml into the folder national of the county's calendars", x.year)) {
 			t.Errorf("%s: have %v, want the year %d unpublished", name, err, x.year)
 		}
 	}

@@ -136,7 +136,7 @@ func TestProcessAsItWasKnown(t *testing.T) {
 		number := fmt.Sprint(i)
 		insert(t, c, "store.cases", row{"record": "case " + number, "case_number": number, "item_code": "birth", "department": "hall", "applied_at": local("2025-03-03 09:00"), "received_at": local("2025-03-03 12:00"), "version": uint64(1)})
 		step := func(step string, version uint64, received string, more row) {
-			r := row{"record": "step " + number + step, "case_number": number, "step": step, "activity": step, "version": version, "received_at": local("2025-" + received),
+			r := row{"record": "step " + number + step, "case_number": number, "dataset": "d", "step": step, "activity": step, "version": version, "received_at": local("2025-" + received),
 				"started_at": local("2025-03-03 10:0" + fmt.Sprint(version)), "ended_at": local("2025-03-03 11:00")}
 			maps.Copy(r, more)
 			insert(t, c, "store.case_steps", r)
@@ -146,6 +146,8 @@ func TestProcessAsItWasKnown(t *testing.T) {
 		step("b", 3, "03-06 12:00", row{"activity": "c"})
 		step("b", 4, "03-08 12:00", row{"deleted": uint8(1)})
 	}
+	// What had not come yet and is gone again has changed nothing since.
+	since := map[string]string{"2025-03-03": "[]", "2025-03-05": "[{d removed 6}]", "2025-03-07": "[{d removed 6}]", "2025-03-09": "[]"}
 	for known, want := range map[string]string{"2025-03-03": "[a]", "2025-03-05": "[a b]", "2025-03-07": "[a c]", "2025-03-09": "[a]", "": "[a]"} {
 		q := metrics.ProcessQuery{From: metrics.Month{Year: 2025, Month: 3}, To: metrics.Month{Year: 2025, Month: 3}}
 		if known != "" {
@@ -159,6 +161,13 @@ func TestProcessAsItWasKnown(t *testing.T) {
 		}
 		if len(p.ListedVariants) != 1 || fmt.Sprint(p.ListedVariants[0].Trace) != want || p.Cases != 6 || (p.Known == "") != (known == "") {
 			t.Errorf("as known on %q: %+v, want %s", known, p, want)
+		}
+		if known == "" {
+			continue
+		}
+		changes, err := figures.Changes(t.Context(), q.Known)
+		if got := fmt.Sprint(changes); err != nil || got != since[known] {
+			t.Errorf("since %s: %s, %v, want %s", known, got, err, since[known])
 		}
 	}
 }

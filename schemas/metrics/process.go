@@ -47,6 +47,8 @@ type Process struct {
 	Follows        []ProcessTransition `json:"follows"`
 	Rework         []ProcessRework     `json:"rework"`
 	Activities     []ProcessActivity   `json:"activities"`
+
+	Restated []Restated `json:"restated,omitzero"` // with Known: what has changed in the county's records since
 }
 
 // ProcessCell is how many cases something needs to be listed.

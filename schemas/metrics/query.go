@@ -39,7 +39,7 @@ type Result struct {
 	Compared *Period   `json:"compared,omitempty"` // the earlier period of Row.Before
 	Rows     []Row     `json:"rows"`
 
-	Restated []Restated `json:"restated,omitempty"` // with [CompareKnown]: what has changed since
+	Restated []Restated `json:"restated,omitzero"` // with [CompareKnown]: what has changed since; empty: nothing
 }
 
 // Period is what a figure is compared with.

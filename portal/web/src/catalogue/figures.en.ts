@@ -147,6 +147,7 @@ export const enFigures: Record<keyof typeof zhFigures, string> = {
   "process.allItems": "All items",
   "process.allDepartments": "All departments",
   "process.allChannels": "All channels",
+  "process.asKnown": "How cases went, as known on {time}.",
   "process.empty": "There are no such cases in this time.",
   "process.graph": "What follows what",
   "process.graphSummary": "Directly-follows graph of {n} activities and {edges} transitions; it can be viewed as a table.",

@@ -145,6 +145,7 @@ export const zhFigures = {
   "process.allItems": "全部事项",
   "process.allDepartments": "全部部门",
   "process.allChannels": "全部渠道",
+  "process.asKnown": "{time}所知的办件走法。",
   "process.empty": "这段时间没有这样的办件。",
   "process.graph": "先后关系图",
   "process.graphSummary": "先后关系图：{n} 个环节，{edges} 条先后关系。可切换为表格查看。",

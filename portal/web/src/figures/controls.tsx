@@ -1,7 +1,8 @@
 import { index, months } from "../logic/months";
 import { periodLengths } from "../logic/state";
+import { KnownOn } from "../parts/known";
 import { useFigures } from "./context";
-import { comparisons, isDay } from "./state";
+import { comparisons } from "./state";
 import { dimensionName, valueName } from "./words";
 
 /** Period, comparison, as known on which day, and filters. */
@@ -35,19 +36,7 @@ export function Controls() {
           ))}
         </div>
       </fieldset>
-      <fieldset class="choice">
-        <label class="field">
-          <span>{t("figures.known")}</span>
-          <input
-            type="date" class="day" value={view.known} max={county.as_of?.slice(0, 10)}
-            onChange={(e) => {
-              const known = isDay(e.currentTarget.value) ? e.currentTarget.value : "";
-              choose({ known, compare: !known && view.compare === "known" ? "previous" : view.compare, skip: 0 });
-            }}
-          />
-        </label>
-        {view.known ? <button type="button" class="quiet" onClick={() => choose({ known: "", compare: view.compare === "known" ? "previous" : view.compare, skip: 0 })}>{t("figures.knownNow")}</button> : <span class="aside">{t("figures.knownIsNow")}</span>}
-      </fieldset>
+      <KnownOn day={view.known} last={county.as_of?.slice(0, 10)} format={format} choose={(known) => choose({ known, compare: !known && view.compare === "known" ? "previous" : view.compare, skip: 0 })} />
       <Filters />
     </div>
   );

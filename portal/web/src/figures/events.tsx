@@ -30,7 +30,7 @@ export function EventsPanel({ definition }: { definition: Definition }) {
     );
   }
   const parts: Part[] = ["", "counted", "rest"];
-  const scoped = (item = view.where.item ?? "") => `/process${formatProcess({ ...startProcess, lang: view.lang, theme: view.theme, months: view.months, end: view.end, item, department: view.where.department ?? "", channel: view.where.channel ?? "" })}`;
+  const scoped = (item = view.where.item ?? "") => `/process${formatProcess({ ...startProcess, lang: view.lang, theme: view.theme, months: view.months, end: view.end, known: view.compare === "known" ? "" : view.known, item, department: view.where.department ?? "", channel: view.where.channel ?? "" })}`;
   const hidden = events && (events.figure.state === "suppressed" || events.figure.state === "empty");
   return (
     <FigPanel

@@ -1,9 +1,10 @@
 import { describe, expect, it } from "vitest";
 import type { Definition } from "../api";
 import { Format } from "../logic/format";
+import { isDay } from "../logic/months";
 import { translator } from "../catalogue";
 import { eventsURL, figureURL } from "./api";
-import { breakdownOf, eventsPerPage, format, inOrder, isDay, parse, start, type FiguresState } from "./state";
+import { breakdownOf, eventsPerPage, format, inOrder, parse, start, type FiguresState } from "./state";
 import { byTheme } from "./themes";
 import { columnName, dimensionName, valueName } from "./words";
 

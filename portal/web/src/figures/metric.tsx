@@ -1,6 +1,7 @@
 import type { Definition, Result } from "../api";
 import { shown } from "../logic/compare";
 import { useRemote, type Remote } from "../remote";
+import { RestatedWords } from "../parts/known";
 import { reason } from "../parts/states";
 import { figureURL } from "./api";
 import { Change, CoverageWords, FigureLink, interval } from "./bits";
@@ -10,7 +11,6 @@ import { Controls } from "./controls";
 import { DefinitionPanel } from "./definition";
 import { EventsPanel } from "./events";
 import { Series } from "./series";
-import { columnName } from "./words";
 
 /** One figure: its value and how far it can be trusted, over time, broken down, and what it is made of. */
 export function MetricPage({ definition }: { definition: Definition }) {
@@ -87,35 +87,10 @@ function Headline({ definition, whole }: { definition: Definition; whole: Remote
             )}
             <div><dt>{t("figures.asOf")}</dt><dd>{result.known ? t("figures.asKnown", { time: format.time(new Date(result.known)) }) : result.as_of ? format.time(new Date(result.as_of)) : "–"}</dd></div>
           </dl>
-          {result.restated && <RestatedWords result={result} />}
+          {result.restated && <RestatedWords restated={result.restated} format={format} />}
           <p class="note fig-caution">{t("figures.caution")}</p>
         </div>
       )}
     </section>
   );
-}
-
-/** What has changed in the county's records since the day that the figure is compared with. */
-function RestatedWords({ result }: { result: Result }) {
-  const { format } = useFigures();
-  const t = format.t;
-  const list = result.restated ?? [];
-  if (list.length === 0) return <p class="aside">{t("figures.restatedNone")}</p>;
-  return (
-    <details class="fig-restated">
-      <summary>{t("figures.restated", { n: format.number(list.reduce((sum, r) => sum + r.records, 0)) })}</summary>
-      <ul>
-        {list.map((r) => (
-          <li key={r.dataset + r.change}>
-            {r.dataset ? `${columnName(format, r.dataset)}: ` : ""}{t(restatedKey(r.change), { n: format.number(r.records) })}
-          </li>
-        ))}
-      </ul>
-    </details>
-  );
-}
-
-function restatedKey(change: string) {
-  const known = ["added", "corrected", "removed", "merge", "split"] as const;
-  return `restated.${known.find((k) => k === change) ?? "other"}` as const;
 }

@@ -1,5 +1,5 @@
 import { languages, type Language } from "../catalogue";
-import { ending, isMonth, type Month, type Range } from "../logic/months";
+import { ending, isDay, isMonth, type Month, type Range } from "../logic/months";
 import { themes, type Theme } from "../logic/state";
 
 export type Comparison = "previous" | "year" | "known";
@@ -32,10 +32,6 @@ export const eventsPerPage = 20;
 
 const code = /^[\p{L}\p{N}_.:-]([\p{L}\p{N} _.:-]{0,62}[\p{L}\p{N}_.:-])?$/u;
 const name = /^[a-z][a-z0-9_]{0,63}$/;
-
-export function isDay(text: string): boolean {
-  return /^\d{4}-\d{2}-\d{2}$/.test(text) && new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) === true;
-}
 
 /** Reads an address. What it does not understand is as at the start: an old or mangled link still opens. */
 export function parse(search: string): FiguresState {

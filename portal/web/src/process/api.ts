@@ -1,3 +1,4 @@
+import type { Restated } from "../api";
 import type { Range } from "../logic/months";
 import type { ProcessState } from "./state";
 
@@ -7,6 +8,7 @@ export interface Process {
   from: string;
   to: string;
   as_of: string;
+  known?: string; // absent: as it is known now
   cases: number;
   steps: number;
   variants: number;
@@ -20,6 +22,7 @@ export interface Process {
   follows: Transition[];
   rework: { activity: string; cases: number; extra_steps: number; directly: number }[];
   activities: { activity: string; steps: number; cases: number; working_seconds: number; waiting_seconds: number; untold_seconds: number }[];
+  restated?: Restated[]; // with known: what has changed since
 }
 
 /** One activity directly following another; an empty one is the case's beginning or end. */
@@ -40,5 +43,6 @@ export function processURL(view: ProcessState, period: Range): string {
   if (view.channel) p.set("channel", view.channel);
   p.set("from", period.from);
   p.set("to", period.to);
+  if (view.known) p.set("known", view.known);
   return `/api/v1/process?${p}`;
 }

@@ -9,6 +9,7 @@ import type { Format } from "../logic/format";
 import { ending, index, months, type Range } from "../logic/months";
 import { periodLengths } from "../logic/state";
 import { download, figure, words, type TableModel } from "../logic/table";
+import { KnownOn, RestatedWords } from "../parts/known";
 import { DataTable } from "../parts/panel";
 import { Empty, Failed, Loading, reason, Stale } from "../parts/states";
 import { useRemote } from "../remote";
@@ -64,7 +65,7 @@ function Body({ county, labels, view, choose, version, retry, format }: BodyProp
   const answer = useRemote<Process>(processURL(view, period), version);
   const process = answer.data;
   const name = view.item ? valueName(format, labels, "item", view.item) : t("process.allItems");
-  const file = (what: string) => [county.division, "process", what, view.item, period.from, period.to].filter(Boolean).join("_") + ".csv";
+  const file = (what: string) => [county.division, "process", what, view.item, period.from, period.to, view.known && `known_${view.known}`].filter(Boolean).join("_") + ".csv";
   return (
     <>
       <Choices county={county} labels={labels} view={view} choose={choose} period={period} format={format} />
@@ -140,6 +141,7 @@ function Choices({ county, labels, view, choose, period, format }: Omit<BodyProp
           </select>
         </label>
       </fieldset>
+      <KnownOn day={view.known} last={county.as_of?.slice(0, 10)} format={format} choose={(known) => choose({ known })} />
     </div>
   );
 }
@@ -157,6 +159,8 @@ function Summary({ process, name, period, format }: { process: Process; name: st
         <div><dt>{t("process.repeating")}</dt><dd>{share(process.repeating, process.cases)}<small>{t("process.extra", { n: format.number(process.extra_steps) })}</small></dd></div>
       </dl>
       {process.cases > 0 && <Split parts={process} format={format} legend />}
+      {process.known && <p class="definition">{t("process.asKnown", { time: format.time(new Date(process.known)) })}</p>}
+      {process.restated && <RestatedWords restated={process.restated} format={format} />}
     </section>
   );
 }

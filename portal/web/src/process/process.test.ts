@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Transition } from "./api";
+import { processURL, type Transition } from "./api";
 import { begin, curve, end, layout, places } from "./layout";
 import { format, parse, start, type ProcessState } from "./state";
 
@@ -7,10 +7,18 @@ const step = (from: string, to: string, count = 1): Transition => ({ from, to, c
 const width = (id: string) => 80 + (id.length % 5) * 10;
 
 describe("the address", () => {
-  it.each<Partial<ProcessState>>([{}, { item: "11MZ00101", department: "hall", channel: "online", months: 12, end: "2026-06" }, { lang: "en", theme: "dark", measure: "time", edges: 50, table: true }])(
+  it.each<Partial<ProcessState>>([{}, { item: "11MZ00101", department: "hall", channel: "online", months: 12, end: "2026-06" }, { known: "2026-08-15" }, { lang: "en", theme: "dark", measure: "time", edges: 50, table: true }])(
     "says all that was chosen: %j", (change) => expect(parse(format({ ...start, ...change }))).toEqual({ ...start, ...change }),
   );
-  it("opens although it is mangled", () => expect(parse("?item=%3Cb%3E&period=0m_1&by=cost&edges=9999&table=x&lang=fr")).toEqual(start));
+  it("opens although it is mangled", () => expect(parse("?item=%3Cb%3E&known=2026-02-30&period=0m_1&by=cost&edges=9999&table=x&lang=fr")).toEqual(start));
+});
+
+describe("the question", () => {
+  it("is as it was known on a day, where one is chosen", () => {
+    const period = { from: "2026-07", to: "2026-09" };
+    expect(processURL({ ...start, item: "11MZ00101", known: "2026-08-15" }, period)).toBe("/api/v1/process?item=11MZ00101&from=2026-07&to=2026-09&known=2026-08-15");
+    expect(processURL(start, period)).not.toContain("known");
+  });
 });
 
 describe("places", () => {

@@ -1,5 +1,5 @@
 import { languages, type Language } from "../catalogue";
-import { isMonth, type Month } from "../logic/months";
+import { isDay, isMonth, type Month } from "../logic/months";
 import { themes, type Theme } from "../logic/state";
 
 export type Measure = "count" | "time";
@@ -14,12 +14,13 @@ export interface ProcessState {
   channel: string;
   months: number;
   end: Month | null; // null: the last complete month
+  known: string; // as known at the end of this day; "": now
   measure: Measure; // of the graph
   edges: number; // that the graph draws, the commonest first
   table: boolean; // the graph as a table
 }
 
-export const start: ProcessState = { lang: null, theme: "auto", item: "", department: "", channel: "", months: 3, end: null, measure: "count", edges: 25, table: false };
+export const start: ProcessState = { lang: null, theme: "auto", item: "", department: "", channel: "", months: 3, end: null, known: "", measure: "count", edges: 25, table: false };
 
 /** Reads an address. What it does not understand is as at the start. */
 export function parse(search: string): ProcessState {
@@ -33,6 +34,7 @@ export function parse(search: string): ProcessState {
     item: code("item"), department: code("department"), channel: code("channel"),
     months: months >= 1 && months <= 24 ? months : start.months,
     end: isMonth(end) ? end : null,
+    known: isDay(p.get("known") ?? "") ? p.get("known")! : "",
     measure: p.get("by") === "time" ? "time" : "count",
     edges: edgeCounts.find((n) => String(n) === p.get("edges")) ?? start.edges,
     table: p.get("table") === "graph",
@@ -48,6 +50,7 @@ export function format(s: ProcessState): string {
   if (s.department) p.set("department", s.department);
   if (s.channel) p.set("channel", s.channel);
   if (s.months !== start.months || s.end) p.set("period", `${s.months}m${s.end ? `_${s.end}` : ""}`);
+  if (s.known) p.set("known", s.known);
   if (s.measure !== start.measure) p.set("by", s.measure);
   if (s.edges !== start.edges) p.set("edges", String(s.edges));
   if (s.table) p.set("table", "graph");
