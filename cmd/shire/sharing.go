@@ -127,9 +127,9 @@ func (n *node) openServing(ctx context.Context, keys *seal.Keyring) (*serving.St
 			return nil, fmt.Errorf("close the store of records to share: %w", err)
 		}
 	case len(before) > 0 && !strings.HasSuffix(string(before), servedLayout):
-		n.log.Info("the records to share were sealed with a key of their own; they are made anew from the bus, and sealed with the newest key, as shire keys status lists it")
+		n.log.Warn("the records to share were sealed with a key of their own; they are made anew from the bus, and sealed with the newest key, as shire keys status lists it")
 	case len(before) > 0:
-		n.log.Info("the records to share come from another bus, or belong to another key of pseudonyms; they are made anew from the bus")
+		n.log.Warn("the records to share come from another bus, or belong to another key of pseudonyms; they are made anew from the bus")
 	}
 	if err := os.RemoveAll(folder); err != nil {
 		return nil, fmt.Errorf("remove old records to share: %w", err)
