@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/pipeline"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/pseudonym"
@@ -19,7 +20,7 @@ import (
 
 func (r *rig) servingStore(dir string) *serving.Store {
 	r.t.Helper()
-	keys, err := serving.NewKeyring(serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: bytes.Repeat([]byte{1}, 32)})
+	keys, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: bytes.Repeat([]byte{1}, 32)})
 	if err != nil {
 		r.t.Fatal(err)
 	}

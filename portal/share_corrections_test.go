@@ -20,6 +20,7 @@ import (
 	"github.com/shirecounty/shire/pipeline"
 	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/bus"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/portal/callers"
 	"github.com/shirecounty/shire/schemas/calendar"
@@ -75,7 +76,7 @@ func TestCorrectionsOverHTTP(t *testing.T) {
 	secret := []byte(strings.Repeat("k", 32))
 	hasher, err := pseudonym.New(secret)
 	must(err)
-	keys, err := serving.NewKeyring(serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: secret})
+	keys, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: secret})
 	must(err)
 	store, err := serving.Open(t.TempDir(), serving.Options{Keys: keys, Cache: 1 << 20})
 	must(err)

@@ -26,6 +26,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/pipeline/identity/partition"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/portal/callers"
@@ -126,7 +127,7 @@ func openShareNode(ctx context.Context, dir string, fresh bool) (n *shareNode, e
 	if n.log, err = audit.Open(ctx, n.nc, audit.Options{County: shareCounty, Hasher: n.hasher.Clone(), Key: key, Log: slog.New(slog.DiscardHandler)}); err != nil {
 		return nil, err
 	}
-	ring, err := serving.NewKeyring(serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: bytes.Repeat([]byte{7}, 32)})
+	ring, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: bytes.Repeat([]byte{7}, 32)})
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/pipeline/identity/partition"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/portal/accounts"
@@ -105,7 +106,7 @@ func runViews(ctx context.Context, text string) error {
 	if err != nil {
 		return err
 	}
-	ring, err := serving.NewKeyring(serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: bytes.Repeat([]byte{7}, 32)})
+	ring, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: bytes.Repeat([]byte{7}, 32)})
 	if err != nil {
 		return err
 	}

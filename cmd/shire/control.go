@@ -59,6 +59,9 @@ func serveControl(n *node, h *health) (stop func(), err error) {
 		askStatus:    func([]byte) (any, error) { return h.Status(ctx) },
 		askReconcile: func(data []byte) (any, error) { return n.answerReconcile(ctx, data) },
 		askClients:   h.answerClients,
+		askKeys:      func([]byte) (any, error) { return n.answerKeys(ctx) },
+		askReseal:    func([]byte) (any, error) { return n.answerReseal(ctx) },
+		askDrop:      func(data []byte) (any, error) { return n.answerDrop(ctx, data) },
 		askLift:      func(data []byte) (any, error) { return h.answerLift(ctx, data) },
 	}
 	var subscriptions []*nats.Subscription

@@ -33,6 +33,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/ingest"
 	"github.com/shirecounty/shire/pipeline/registry"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/catalogue"
@@ -300,6 +301,7 @@ type node struct {
 	flow       *pipeline.Flow
 	sources    []*ingest.Source
 	sharing    *sharingRoom // of a running node; nil when the county shares no records
+	keys       *seal.Keeper // of a running node
 	log        *slog.Logger
 
 	preparer  *warehouse.Preparer

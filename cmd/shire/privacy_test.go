@@ -233,7 +233,7 @@ func (d *demoNode) sealed(t *testing.T, ids *identifiers) {
 		t.Errorf("%d files, %d identifiers, %v", files, long.n, err)
 	}
 	t.Logf("%d identifiers, %d files of %d bytes", long.n, files, bytes)
-	if use := shire(t, "keys", "status", "--data", d.data); use.Code != exitOK || !strings.Contains(use.Stdout, "seals new rows") || strings.Contains(use.Stdout, "none") {
+	if use := shire(t, "keys", "status", "--data", d.data); use.Code != exitOK || !strings.Contains(use.Stdout, "seals new values") || strings.Contains(use.Stdout, "none") {
 		t.Errorf("the keys: %v", use)
 	}
 }

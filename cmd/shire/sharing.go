@@ -2,19 +2,20 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline"
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/pipeline/identity"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/portal/accounts"
@@ -22,9 +23,6 @@ import (
 	"github.com/shirecounty/shire/schemas/pseudonym"
 	"github.com/shirecounty/shire/schemas/sharing"
 )
-
-// sharingSecret names, among the generated secrets, what the keys of the records to share are made of.
-const sharingSecret = "sharing_key"
 
 // sharingRoom is what a running node shares records with.
 type sharingRoom struct {
@@ -39,7 +37,7 @@ type sharingRoom struct {
 func (s *setup) shares() bool { return len(s.config.Sharing.Purposes) > 0 }
 
 // openSharing opens the county's store of records to share and the desk that shows them; nil when the county shares none.
-func (n *node) openSharing(ctx context.Context) (*sharingRoom, error) {
+func (n *node) openSharing(ctx context.Context, keys *seal.Keyring) (*sharingRoom, error) {
 	if !n.shares() {
 		return nil, nil
 	}
@@ -47,7 +45,7 @@ func (n *node) openSharing(ctx context.Context) (*sharingRoom, error) {
 	if err != nil {
 		return nil, inputf("%v", err)
 	}
-	store, err := n.openServing(ctx)
+	store, err := n.openServing(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -74,61 +72,75 @@ func (s *setup) readItems() (err error) {
 	return err
 }
 
-// openServing opens the store. One that was made from another bus, or is ahead of this one, is made anew: it is a copy of the bus
-// and of nothing else.
-func (n *node) openServing(ctx context.Context) (*serving.Store, error) {
-	dir := filepath.Join(n.data, "sharing")
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder of the records to share: %w", err)
+// The records to share lie in a folder of the data directory, beside a note of where they come from: the bus and the key of the
+// pseudonyms, and the layout, since the first one sealed them with a key of their own.
+func servedFolder(data string) string  { return filepath.Join(data, "sharing") }
+func servedRecords(data string) string { return filepath.Join(servedFolder(data), "records") }
+func servedOrigin(data string) string  { return filepath.Join(servedFolder(data), "origin") }
+
+const (
+	servedLayout = "/2\n"
+	// firstSharingSecret names, among the generated secrets, what the first layout's keys were made of.
+	firstSharingSecret = "sharing_key"
+)
+
+// servedAtRest tells whether there are records to share that are not made anew at the next start whatever they are.
+func servedAtRest(data string) bool {
+	origin, err := os.ReadFile(servedOrigin(data))
+	if err != nil || !strings.HasSuffix(string(origin), servedLayout) {
+		return false
 	}
-	keys, err := n.servingKeys()
-	if err != nil {
-		return nil, err
+	_, err = os.Stat(servedRecords(data))
+	return err == nil
+}
+
+// openServing opens the store. One that was made from another bus, is ahead of this one, or cannot be read any more is made anew: it
+// is a copy of the bus and of nothing else.
+func (n *node) openServing(ctx context.Context, keys *seal.Keyring) (*serving.Store, error) {
+	if err := os.MkdirAll(servedFolder(n.data), 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder of the records to share: %w", err)
 	}
 	last, err := n.bus.LastSequence(ctx)
 	if err != nil {
 		return nil, err
 	}
-	origin, file := n.bus.ID()+"/"+fingerprint(n.engines.key)+"\n", filepath.Join(dir, "origin")
+	origin, file, folder := n.bus.ID()+"/"+fingerprint(n.engines.key)+servedLayout, servedOrigin(n.data), servedRecords(n.data)
 	before, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read where the records to share come from: %w", err)
 	}
-	folder := filepath.Join(dir, "records")
-	if string(before) == origin {
+	switch {
+	case string(before) == origin:
 		store, err := serving.Open(folder, serving.Options{Keys: keys})
-		if err != nil || store.Position() <= last {
-			return store, err
+		if err != nil {
+			return nil, err
 		}
-		n.log.Warn("the records to share are ahead of the bus, which was restored; they are made anew from it", "position", store.Position(), "last", last)
+		switch {
+		case store.Position() > last:
+			n.log.Warn("the records to share are ahead of the bus, which was restored; they are made anew from it", "position", store.Position(), "last", last)
+		case store.Lost():
+			n.log.Warn("some records to share are sealed with a key that is not in the keyring any more; all are made anew from the bus, and sealed with the newest key")
+		default:
+			return store, nil
+		}
 		if err := store.Close(); err != nil {
 			return nil, fmt.Errorf("close the store of records to share: %w", err)
 		}
+	case len(before) > 0 && !strings.HasSuffix(string(before), servedLayout):
+		n.log.Warn("the records to share were sealed with a key of their own; they are made anew from the bus, and sealed with the newest key, as shire keys status lists it")
+	case len(before) > 0:
+		n.log.Warn("the records to share come from another bus, or belong to another key of pseudonyms; they are made anew from the bus")
 	}
 	if err := os.RemoveAll(folder); err != nil {
 		return nil, fmt.Errorf("remove old records to share: %w", err)
+	}
+	if err := embedded.RemoveSecrets(n.data, firstSharingSecret); err != nil {
+		return nil, err
 	}
 	if err := os.WriteFile(file, []byte(origin), 0o600); err != nil {
 		return nil, fmt.Errorf("write where the records to share come from: %w", err)
 	}
 	return serving.Open(folder, serving.Options{Keys: keys})
-}
-
-// servingKeys are the keys of both ciphers, the configured one's first: a change of cipher holds for what is written from then on.
-func (n *node) servingKeys() (*serving.Keyring, error) {
-	secrets, err := embedded.LoadOrCreateSecrets(n.data, sharingSecret)
-	if err != nil {
-		return nil, err
-	}
-	key := func(id uint32, c serving.Cipher) serving.Key {
-		sum := sha256.Sum256([]byte("shire records to share\n" + string(c) + "\n" + secrets[sharingSecret]))
-		return serving.Key{ID: id, Cipher: c, Secret: sum[:c.KeySize()]}
-	}
-	aes, sm4 := key(1, serving.AES256GCM), key(2, serving.SM4GCM)
-	if serving.Cipher(n.config.Sharing.Cipher) == serving.SM4GCM {
-		return serving.NewKeyring(sm4, aes)
-	}
-	return serving.NewKeyring(aes, sm4)
 }
 
 // serve keeps the store up with the flow until ctx ends. What goes wrong is tried again: while it lasts, reads are refused, and

@@ -14,7 +14,6 @@ import (
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/jobs"
 	"github.com/shirecounty/shire/pipeline/ingest"
-	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/schemas/metrics"
@@ -93,7 +92,14 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err := n.writeViews(ctx); err != nil {
 		return err
 	}
-	if n.sharing, err = n.openSharing(ctx); err != nil {
+	ring, err := a.keyring(s)
+	if err != nil {
+		return err
+	}
+	if n.sharing, err = n.openSharing(ctx, ring); err != nil {
+		return err
+	}
+	if n.keys, err = n.keeper(a.keySource(s)); err != nil {
 		return err
 	}
 	if n.sharing != nil {
@@ -170,9 +176,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	part(&parts, ctx, scheduler.Run)
 	part(&parts, ctx, n.keepPrepared)
 	part(&parts, ctx, n.keepGranted)
-	part(&parts, ctx, func(ctx context.Context) error {
-		return n.keepSealed(ctx, func() (*warehouse.Sealer, error) { return a.sealer(n.setup, n.engines) })
-	})
+	part(&parts, ctx, func(ctx context.Context) error { return n.keys.Keep(ctx, sealedEvery, n.log) })
 	part(&flow, flowCtx, func(ctx context.Context) error { return recordRuns(ctx, n, l) }) // also the ends that the stop brings
 	if beside != nil {
 		part(&parts, ctx, func(ctx context.Context) error { return beside(ctx, n) })

@@ -24,43 +24,57 @@ func LoadOrCreateSecrets(dir string, names ...string) (map[string]string, error)
 	if err := makeWritable(dir); err != nil {
 		return nil, err
 	}
-	// The directory itself is the lock between processes: LOCK is held by the one that runs on it, for as long as it runs.
-	lock, err := os.Open(dir)
-	if err != nil {
-		return nil, fmt.Errorf("open the data directory: %w", err)
-	}
-	defer lock.Close()
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("lock the data directory %s: %w", dir, err)
-	}
-
-	path := filepath.Join(dir, SecretsFile)
-	all, err := readSecrets(path)
-	if err != nil {
-		return nil, err
-	}
 	wanted := make(map[string]string, len(names))
-	created := false
-	for _, name := range names {
-		if all[name] == "" {
-			var key [32]byte
-			rand.Read(key[:]) // never fails: crypto/rand ends the program rather
-			all[name] = base64.RawURLEncoding.EncodeToString(key[:])
-			created = true
+	err := changeSecrets(dir, func(all map[string]string) (changed bool) {
+		for _, name := range names {
+			if all[name] == "" {
+				var key [32]byte
+				rand.Read(key[:]) // never fails: crypto/rand ends the program rather
+				all[name] = base64.RawURLEncoding.EncodeToString(key[:])
+				changed = true
+			}
+			wanted[name] = all[name]
 		}
-		wanted[name] = all[name]
-	}
-	if !created {
-		return wanted, nil
-	}
-	content, err := json.MarshalIndent(all, "", "  ")
+		return changed
+	})
 	if err != nil {
-		return nil, fmt.Errorf("encode the secrets: %w", err)
-	}
-	if err := writeFileAtomically(path, append(content, '\n')); err != nil {
 		return nil, err
 	}
 	return wanted, nil
+}
+
+// RemoveSecrets takes secrets out of the data directory for good. Those that are not there are no error.
+func RemoveSecrets(dir string, names ...string) error {
+	return changeSecrets(dir, func(all map[string]string) bool {
+		before := len(all)
+		for _, name := range names {
+			delete(all, name)
+		}
+		return len(all) < before
+	})
+}
+
+// changeSecrets changes the secrets of a data directory while no other process does; fn tells whether it has changed any.
+func changeSecrets(dir string, fn func(all map[string]string) bool) error {
+	// The directory itself is the lock between processes: LOCK is held by the one that runs on it, for as long as it runs.
+	lock, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("open the data directory: %w", err)
+	}
+	defer lock.Close()
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("lock the data directory %s: %w", dir, err)
+	}
+	path := filepath.Join(dir, SecretsFile)
+	all, err := readSecrets(path)
+	if err != nil || !fn(all) {
+		return err
+	}
+	content, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode the secrets: %w", err)
+	}
+	return writeFileAtomically(path, append(content, '\n'))
 }
 
 func readSecrets(path string) (map[string]string, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/disclosure"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/pseudonym"
@@ -127,7 +128,7 @@ func newTown(t fataler, dir string) *town {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keys, err := serving.NewKeyring(serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: bytes.Repeat([]byte{1}, 32)})
+	keys, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: bytes.Repeat([]byte{1}, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -212,3 +212,45 @@ func (r *rig) expireAll() {
 		r.t.Fatal(err)
 	}
 }
+
+// I4: what stands in the clear beside sealed values is compared too, in rows that were loaded sealed and in rows from before. A hand
+// that edits it in the warehouse is found, and the source's word put back.
+func TestEditsInTheClearAreFound(t *testing.T) {
+	contract := strings.Replace(casesContract, "columns: {id_number: card, name: item}",
+		`columns: {id_number: card, name: item, birth_date: closed, sex: {value: "female"}, division: {value: "110105"}, status: {value: "normal"}}`, 1)
+	for range 2 { // one rig seals, the other does not
+		r := newRig(t, contract)
+		r.fill(40)
+		if got := r.reconcile(false, nil); got.short() != equal {
+			t.Fatalf("nothing differs: %s %+v", got.short(), got.Differences)
+		}
+		edits := []string{"sex = 'male'", "birth_date = '1949-12-31'", "birth_date = NULL", "division = '110106'", "status = 'moved'"}
+		if r.loads.Sealer() != nil {
+			edits = append(edits, "number_sex = 'male'", "number_year = 1950", "content_hash = content_hash + 1")
+		} else {
+			edits = append(edits, "name = 'another'", "id_number = ''")
+		}
+		var records []string
+		if err := r.loads.Conn().QueryRow(t.Context(), "SELECT groupArray(toString(record_id)) FROM restricted.person_records FINAL WHERE dataset = ?", r.dataset.Name).Scan(&records); err != nil || len(records) != 40 {
+			t.Fatal(records, err)
+		}
+		for i, edit := range edits {
+			if err := r.loads.Conn().Exec(t.Context(), fmt.Sprintf("ALTER TABLE restricted.person_records UPDATE %s WHERE dataset = '%s' AND record_id = '%s' SETTINGS mutations_sync = 2", edit, r.dataset.Name, records[i])); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := r.reconcile(false, nil)
+		if got.Stale != len(edits) || got.Missing+got.Extra+got.Lost != 0 {
+			t.Errorf("%d edits: %s", len(edits), got.short())
+		}
+		for _, d := range got.Differences {
+			i := slices.Index(records, d.Record.String())
+			if i < 0 || i >= len(edits) || d.Table != "restricted.person_records" {
+				t.Errorf("%+v was not edited", d)
+			}
+		}
+		if got := r.reconcile(true, nil); got.Repaired != len(edits) || !got.Equal {
+			t.Errorf("repaired: %s", got.short())
+		}
+	}
+}

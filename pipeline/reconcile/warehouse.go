@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
@@ -49,7 +50,7 @@ func (h house) query(ctx context.Context, t *canonical.Table, what, condition st
 func (h house) count(ctx context.Context, t *canonical.Table, into *tallies) (total uint64, err error) {
 	hash, condition := hashSQL(t), ""
 	if h.sealed != nil && t.Personal {
-		hash, condition = "content_hash", " AND content_hash != 0"
+		hash, condition = sealedHashSQL(t), " AND content_hash != 0"
 		total, err = h.countUnsealed(ctx, t, into)
 		if err != nil {
 			return 0, err
@@ -70,13 +71,14 @@ func (h house) count(ctx context.Context, t *canonical.Table, into *tallies) (to
 
 // countUnsealed adds the rows of a restricted table from before they were sealed: their hash is made here.
 func (h house) countUnsealed(ctx context.Context, t *canonical.Table, into *tallies) (total uint64, err error) {
-	err = h.query(ctx, t, bucketSQL+", "+warehouse.ContentSQL(t), " AND content_hash = 0", nil, func(rows driver.Rows) error {
+	what := strings.Join([]string{bucketSQL, warehouse.ContentSQL(t), warehouse.ClearSQL(t), numberSQL(t)}, ", ")
+	err = h.query(ctx, t, what, " AND content_hash = 0", nil, func(rows driver.Rows) error {
 		var b uint16
-		var content string
-		if err := rows.Scan(&b, &content); err != nil {
+		var content, shown, number string
+		if err := rows.Scan(&b, &content, &shown, &number); err != nil {
 			return err
 		}
-		into[b] = tally{into[b].count + 1, into[b].sum + h.sealed.Hash(t, []byte(content))}
+		into[b] = tally{into[b].count + 1, into[b].sum + sealedHash(t, h.sealed.Hash(t, []byte(content)), []byte(shown), number)}
 		total++
 		return nil
 	})
@@ -87,19 +89,19 @@ func (h house) countUnsealed(ctx context.Context, t *canonical.Table, into *tall
 type held struct{ hash, version uint64 }
 
 func (h house) rows(ctx context.Context, t *canonical.Table, condition string, args []any, fn func(pseudonym.ID, held)) error {
-	what := "record_id, " + hashSQL(t) + ", version, ''"
+	what := "record_id, " + hashSQL(t) + ", version, '', '', ''"
 	if h.sealed != nil && t.Personal {
-		what = "record_id, content_hash, version, if(content_hash = 0, " + warehouse.ContentSQL(t) + ", '')"
+		what = fmt.Sprintf("record_id, %s, version, if(content_hash = 0, %s, ''), if(content_hash = 0, %s, ''), %s", sealedHashSQL(t), warehouse.ContentSQL(t), warehouse.ClearSQL(t), numberSQL(t))
 	}
 	return h.query(ctx, t, what, condition, args, func(rows driver.Rows) error {
 		var id uuid.UUID
 		var r held
-		var content string
-		if err := rows.Scan(&id, &r.hash, &r.version, &content); err != nil {
+		var content, shown, number string
+		if err := rows.Scan(&id, &r.hash, &r.version, &content, &shown, &number); err != nil {
 			return err
 		}
 		if content != "" { // from before rows were sealed
-			r.hash = h.sealed.Hash(t, []byte(content))
+			r.hash = sealedHash(t, h.sealed.Hash(t, []byte(content)), []byte(shown), number)
 		}
 		fn(pseudonym.ID(id), r)
 		return nil

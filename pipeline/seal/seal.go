@@ -85,6 +85,14 @@ func (k *Keyring) Has(id uint32) bool { return k.aeads[id] != nil }
 
 const sealHeader = 4 // the key's number
 
+// KeyOf is the number of the key that a value is sealed with; 0 when it is cut off.
+func KeyOf(sealed []byte) uint32 {
+	if len(sealed) < sealHeader {
+		return 0
+	}
+	return binary.BigEndian.Uint32(sealed)
+}
+
 // Seal encrypts a value and appends it to dst. It is bound to where it stands, so that nobody can move it to another record.
 func (k *Keyring) Seal(dst, place, plain []byte) ([]byte, error) {
 	aead := k.aeads[k.current]
@@ -102,10 +110,10 @@ func (k *Keyring) Open(place, sealed []byte) ([]byte, error) {
 	if len(sealed) < sealHeader {
 		return nil, errors.New("a stored record is cut off")
 	}
-	id := binary.BigEndian.Uint32(sealed)
+	id := KeyOf(sealed)
 	aead := k.aeads[id]
 	if aead == nil {
-		return nil, fmt.Errorf("a stored record is sealed with key %d, which is not in the keyring; bring that key back", id)
+		return nil, fmt.Errorf("a stored record is sealed with key %08x, which is not in the keyring; bring that key back", id)
 	}
 	sealed = sealed[sealHeader:]
 	if len(sealed) < aead.NonceSize() {
@@ -113,7 +121,7 @@ func (k *Keyring) Open(place, sealed []byte) ([]byte, error) {
 	}
 	plain, err := aead.Open(nil, sealed[:aead.NonceSize()], sealed[aead.NonceSize():], place)
 	if err != nil {
-		return nil, fmt.Errorf("a stored record was changed, or its key %d is another one: %w", id, err)
+		return nil, fmt.Errorf("a stored record was changed, or its key %08x is another one: %w", id, err)
 	}
 	return plain, nil
 }

@@ -15,10 +15,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble"
 	"github.com/cockroachdb/pebble/bloom"
 
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
@@ -29,6 +31,7 @@ import (
 //	m mention, record     the records that make a mention
 //	n number, record      the records whose mention has a number
 //	c case, record        the record of a case number
+//	k key                 how many records a key has sealed
 //	p                     the sequence up to which the bus is here
 const (
 	recordKey  = 'r'
@@ -36,23 +39,26 @@ const (
 	mentionKey = 'm'
 	numberKey  = 'n'
 	caseKey    = 'c'
+	usesKey    = 'k'
 )
 
 var positionKey = []byte{'p'}
 
 // Options of a store.
 type Options struct {
-	Keys  *Keyring
+	Keys  *seal.Keyring
 	Cache int64 // bytes of blocks kept in memory; default 64 MiB
 }
 
-// Store is an open store. Reads may go on at any time; Apply is called by one goroutine at a time.
+// Store is an open store. All may go on at any time; who writes waits for who writes.
 type Store struct {
-	db   *pebble.DB
-	keys *Keyring
+	db      *pebble.DB
+	writing sync.Mutex
+	keys    atomic.Pointer[seal.Keyring] // read after what it is to open: it may be one that was sealed just now
 
 	mu       sync.RWMutex
 	position uint64
+	uses     map[uint32]uint64 // records by the key that has sealed them
 }
 
 // Open opens the store in a folder, which is made when there is none.
@@ -70,7 +76,12 @@ func Open(dir string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store of records to share in %s (is another shire using it? the folder may be deleted while none is, it is made anew from the bus): %w", dir, err)
 	}
-	s := &Store{db: db, keys: o.Keys}
+	s := &Store{db: db}
+	s.keys.Store(o.Keys)
+	if s.uses, err = readUses(db); err != nil {
+		db.Close()
+		return nil, err
+	}
 	value, closer, err := db.Get(positionKey)
 	switch {
 	case err == nil:
@@ -120,8 +131,11 @@ func key(letter byte, ids ...pseudonym.ID) []byte {
 // Apply takes the changes of the messages up to a sequence, all or none. A change that is older than what is here does nothing,
 // so that messages may come again, and in any order.
 func (s *Store) Apply(position uint64, changes []Change) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	b := s.db.NewIndexedBatch()
 	defer b.Close()
+	uses := s.recount()
 	var plain, sealed []byte
 	for i := range changes {
 		c := &changes[i]
@@ -133,7 +147,7 @@ func (s *Store) Apply(position uint64, changes []Change) error {
 		if at >= c.Record.Version {
 			continue
 		}
-		if err := s.unlink(b, id); err != nil {
+		if err := s.unlink(b, id, uses); err != nil {
 			return err
 		}
 		// A record that is gone leaves its version, or an older one that comes again would bring it back.
@@ -148,12 +162,13 @@ func (s *Store) Apply(position uint64, changes []Change) error {
 		}
 		plain = c.Record.encode(plain[:0])
 		place := key(recordKey, id)
-		if sealed, err = s.keys.Seal(sealed[:0], place, plain); err != nil {
+		if sealed, err = s.keys.Load().Seal(sealed[:0], place, plain); err != nil {
 			return err
 		}
 		if err := b.Set(place, sealed, nil); err != nil {
 			return err
 		}
+		uses.sealed(sealed)
 		for _, k := range indexes(c.Record) {
 			if err := b.Set(k, nil, nil); err != nil {
 				return err
@@ -163,12 +178,15 @@ func (s *Store) Apply(position uint64, changes []Change) error {
 	if err := b.Set(positionKey, binary.BigEndian.AppendUint64(nil, position), nil); err != nil {
 		return err
 	}
+	if err := uses.write(b); err != nil {
+		return err
+	}
 	// The disk is not waited for: what a power cut takes, the bus still has.
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return fmt.Errorf("write the store of records to share: %w", err)
 	}
 	s.mu.Lock()
-	s.position = position
+	s.position, s.uses = position, uses.now
 	s.mu.Unlock()
 	return nil
 }
@@ -190,7 +208,7 @@ func (s *Store) newest(b *pebble.Batch, id pseudonym.ID) (uint64, error) {
 }
 
 // unlink takes away the ways to a record that is about to be replaced.
-func (s *Store) unlink(b *pebble.Batch, id pseudonym.ID) error {
+func (s *Store) unlink(b *pebble.Batch, id pseudonym.ID, uses *recount) error {
 	value, closer, err := b.Get(key(recordKey, id))
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil
@@ -198,6 +216,7 @@ func (s *Store) unlink(b *pebble.Batch, id pseudonym.ID) error {
 	if err != nil {
 		return fmt.Errorf("read the store of records to share: %w", err)
 	}
+	uses.replaced(value)
 	old, err := s.unseal(id, value)
 	closer.Close()
 	if err != nil {
@@ -212,7 +231,7 @@ func (s *Store) unlink(b *pebble.Batch, id pseudonym.ID) error {
 }
 
 func (s *Store) unseal(id pseudonym.ID, sealed []byte) (*Record, error) {
-	plain, err := s.keys.Open(key(recordKey, id), sealed)
+	plain, err := s.keys.Load().Open(key(recordKey, id), sealed)
 	if err != nil {
 		return nil, fmt.Errorf("%w; the store of records to share may also be removed, it is made anew from the bus", err)
 	}

@@ -15,13 +15,14 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
-func keyring(t testing.TB, keys ...serving.Key) *serving.Keyring {
+func keyring(t testing.TB, keys ...seal.Key) *seal.Keyring {
 	t.Helper()
-	ring, err := serving.NewKeyring(keys...)
+	ring, err := seal.NewKeyring(keys...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,17 +30,31 @@ func keyring(t testing.TB, keys ...serving.Key) *serving.Keyring {
 }
 
 var (
-	aesKey = serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: bytes.Repeat([]byte{7}, 32)}
-	sm4Key = serving.Key{ID: 2, Cipher: serving.SM4GCM, Secret: bytes.Repeat([]byte{9}, 16)}
+	aesKey = seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: bytes.Repeat([]byte{7}, 32)}
+	sm4Key = seal.Key{ID: 2, Cipher: seal.SM4GCM, Secret: bytes.Repeat([]byte{9}, 16)}
 )
 
-func open(t testing.TB, dir string, keys *serving.Keyring) *serving.Store {
+func open(t testing.TB, dir string, keys *seal.Keyring) *serving.Store {
 	t.Helper()
 	s, err := serving.Open(dir, serving.Options{Keys: keys, Cache: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// uses are how many records each key has sealed.
+func uses(t testing.TB, s *serving.Store) map[uint32]uint64 {
+	t.Helper()
+	list, err := s.Uses(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[uint32]uint64{}
+	for _, u := range list {
+		out[u.Key] += u.Values
+	}
+	return out
 }
 
 func id(space, n byte) pseudonym.ID { return pseudonym.ID{space, n, 0xff, 0xff} }
@@ -82,7 +97,7 @@ func TestStoreAgainstAMap(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		keys := []serving.Key{aesKey, sm4Key}
+		keys := []seal.Key{aesKey, sm4Key}
 		s := open(t, dir, keyring(t, keys...))
 		defer func() { s.Close() }()
 		type version struct {
@@ -90,15 +105,30 @@ func TestStoreAgainstAMap(t *testing.T) {
 			gone   bool
 		}
 		model := map[pseudonym.ID]version{}
+		sealedBy := map[pseudonym.ID]uint32{}
 		position := uint64(0)
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 5).Draw(rt, "step") {
+			switch rapid.IntRange(0, 7).Draw(rt, "step") {
 			case 0: // a restart, with the other key for what is written from now on
 				if err := s.Close(); err != nil {
 					rt.Fatal(err)
 				}
 				slices.Reverse(keys)
 				s = open(t, dir, keyring(t, keys...))
+			case 1: // the other key without a restart
+				slices.Reverse(keys)
+				s.Seal(keyring(t, keys...))
+			case 2:
+				stale := uint64(0)
+				for id, key := range sealedBy {
+					if key != keys[0].ID {
+						stale++
+					}
+					sealedBy[id] = keys[0].ID
+				}
+				if n, err := s.Reseal(t.Context(), keyring(t, keys...)); err != nil || n != stale {
+					rt.Fatalf("%d records were sealed anew and %d should have been: %v", n, stale, err)
+				}
 			default:
 				var changes []serving.Change
 				for range rapid.IntRange(0, 6).Draw(rt, "changes") {
@@ -109,6 +139,9 @@ func TestStoreAgainstAMap(t *testing.T) {
 					}
 					if had, ok := model[r.ID]; !ok || had.record.Version < r.Version {
 						model[r.ID] = version{r, gone}
+						if sealedBy[r.ID] = keys[0].ID; gone {
+							delete(sealedBy, r.ID)
+						}
 					}
 					changes = append(changes, serving.Change{Record: r, Gone: gone})
 				}
@@ -119,6 +152,13 @@ func TestStoreAgainstAMap(t *testing.T) {
 			}
 			if s.Position() != position {
 				rt.Fatalf("the store is at %d and not at %d", s.Position(), position)
+			}
+			count := map[uint32]uint64{}
+			for _, key := range sealedBy {
+				count[key]++
+			}
+			if got := uses(t, s); !maps.Equal(got, count) {
+				rt.Fatalf("the keys have sealed %v and not %v", got, count)
 			}
 			ways := map[string]map[pseudonym.ID]bool{}
 			way := func(name string, r *serving.Record) {
@@ -178,7 +218,7 @@ func TestStoreAgainstAMap(t *testing.T) {
 
 // Nothing on the disk shows a value, or the number by which a person is looked up.
 func TestNothingIsReadableOnTheDisk(t *testing.T) {
-	for _, key := range []serving.Key{aesKey, sm4Key} {
+	for _, key := range []seal.Key{aesKey, sm4Key} {
 		dir := t.TempDir()
 		s := open(t, dir, keyring(t, key))
 		var changes []serving.Change
@@ -220,7 +260,7 @@ func TestRecordsThatCannotBeOpened(t *testing.T) {
 	s.Close()
 	other := aesKey
 	other.Secret = bytes.Repeat([]byte{8}, 32)
-	for want, keys := range map[string][]serving.Key{"which is not in the keyring": {sm4Key}, "is another one": {other}} {
+	for want, keys := range map[string][]seal.Key{"which is not in the keyring": {sm4Key}, "is another one": {other}} {
 		s := open(t, dir, keyring(t, keys...))
 		_, err := s.Get(id('r', 1))
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "欧阳锋") {
@@ -228,11 +268,11 @@ func TestRecordsThatCannotBeOpened(t *testing.T) {
 		}
 		s.Close()
 	}
-	for want, keys := range map[string][]serving.Key{
-		"there is no key": nil, "takes 32": {{ID: 1, Cipher: serving.AES256GCM, Secret: []byte("short")}},
+	for want, keys := range map[string][]seal.Key{
+		"there is no key": nil, "takes 32": {{ID: 1, Cipher: seal.AES256GCM, Secret: []byte("short")}},
 		"which there is not": {{ID: 1, Cipher: "rot13", Secret: bytes.Repeat([]byte{1}, 32)}}, "two keys": {aesKey, aesKey},
 	} {
-		if _, err := serving.NewKeyring(keys...); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := seal.NewKeyring(keys...); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v; want %q", err, want)
 		}
 	}

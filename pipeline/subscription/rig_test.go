@@ -26,6 +26,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/normalise"
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
 	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/canonical"
@@ -181,7 +182,7 @@ func newRig(t *testing.T) *rig {
 	}
 	r.hasher, err = pseudonym.New([]byte(strings.Repeat("k", 32)))
 	r.must(err)
-	keys, err := serving.NewKeyring(serving.Key{ID: 1, Cipher: serving.AES256GCM, Secret: bytes.Repeat([]byte{1}, 32)})
+	keys, err := seal.NewKeyring(seal.Key{ID: 1, Cipher: seal.AES256GCM, Secret: bytes.Repeat([]byte{1}, 32)})
 	r.must(err)
 	r.store, err = serving.Open(t.TempDir(), serving.Options{Keys: keys, Cache: 1 << 20})
 	r.must(err)

@@ -2,6 +2,7 @@ package warehouse
 
 import (
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -21,11 +22,18 @@ import (
 func Compared(c *canonical.Column) bool { return c.Origin != canonical.Assigned }
 
 // ContentSQL is the text of a row in ClickHouse's words. Of a sealed row it is not what the department says.
-func ContentSQL(t *canonical.Table) string {
+func ContentSQL(t *canonical.Table) string { return textSQL(t, Compared) }
+
+// ClearSQL is that part of the text of a row which is not sealed.
+func ClearSQL(t *canonical.Table) string {
+	return textSQL(t, func(c *canonical.Column) bool { return Compared(c) && !slices.Contains(t.Sealed(), c.Name) })
+}
+
+func textSQL(t *canonical.Table, in func(*canonical.Column) bool) string {
 	parts := []string{"toString(record_id)"}
 	for i := range t.Columns {
 		c := &t.Columns[i]
-		if !Compared(c) {
+		if !in(c) {
 			continue
 		}
 		parts = append(parts, "'|'")

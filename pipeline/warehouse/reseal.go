@@ -3,8 +3,8 @@ package warehouse
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	ch "github.com/ClickHouse/clickhouse-go/v2"
@@ -12,6 +12,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
+	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/schemas/canonical"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
@@ -27,23 +28,17 @@ import (
 // resealRows is how many rows are in memory at once (I10).
 const resealRows = 10_000
 
-// KeyUse is how many rows of a restricted table a key has sealed, older versions that are not merged away included.
-type KeyUse struct {
-	Table string
-	Key   uint32 // 0: values that are not sealed
-	Rows  uint64
-}
-
-// KeysInUse counts them, by table and key.
-func KeysInUse(ctx context.Context, conn driver.Conn) (out []KeyUse, err error) {
+// KeysInUse counts the rows of the restricted tables by the keys that have sealed them, older versions that are not merged away
+// included.
+func KeysInUse(ctx context.Context, conn driver.Conn) (out []seal.Use, err error) {
 	for _, t := range personal() {
 		rows, err := conn.Query(ctx, fmt.Sprintf("SELECT sealed_key, count() FROM %s.%s WHERE sealed_key != 0 OR %s GROUP BY sealed_key ORDER BY sealed_key", t.Database, t.Name, inTheClear(t)))
 		if err != nil {
 			return nil, fmt.Errorf("count the rows of %s by their keys: %w", t.Name, err)
 		}
 		for rows.Next() {
-			use := KeyUse{Table: t.Database + "." + t.Name}
-			if err := rows.Scan(&use.Key, &use.Rows); err != nil {
+			use := seal.Use{Place: t.Database + "." + t.Name}
+			if err := rows.Scan(&use.Key, &use.Values); err != nil {
 				rows.Close()
 				return nil, fmt.Errorf("count the rows of %s by their keys: %w", t.Name, err)
 			}
@@ -76,25 +71,16 @@ func inTheClear(t *canonical.Table) string {
 	return "(sealed_key = 0 AND (" + strings.Join(conditions, " OR ") + "))"
 }
 
-// LostKeyError says that rows cannot be sealed anew.
-type LostKeyError struct {
-	Table string
-	Key   uint32
-	Rows  uint64
-}
-
-func (e *LostKeyError) Error() string {
-	return fmt.Sprintf("%d rows of %s are sealed with key %08x, which is not in the keyring: bring that key back (it is in secrets.json of the data directory that wrote them, and in its backups), or replay their sources so that they are sealed with the key of today",
-		e.Rows, e.Table, e.Key)
-}
+// bringBack is what to do about a lost key.
+const bringBack = "bring that key back (it is in secrets.json of the data directory that wrote them, and in its backups), or replay their sources so that they are sealed with the key of today"
 
 // Reseal seals what is not sealed with the current key, and takes the older rows off the disk. It returns how many rows it sealed;
-// a *[LostKeyError] says which ones it could not, once all others are done. told, which may be nil, is told how many it is so far.
+// a [*seal.LostKeyError] says which ones it could not, once all others are done. told, which may be nil, is told how many it is so far.
 func Reseal(ctx context.Context, conn driver.Conn, s *Sealer, told func(rows uint64)) (total uint64, err error) {
 	var lost error
 	for _, t := range personal() {
 		known, err := resealable(ctx, conn, s, t)
-		if lostKey, ok := err.(*LostKeyError); ok {
+		if lostKey := (*seal.LostKeyError)(nil); errors.As(err, &lostKey) {
 			lost = lostKey
 		} else if err != nil {
 			return total, err
@@ -133,9 +119,9 @@ func resealable(ctx context.Context, conn driver.Conn, s *Sealer, t *canonical.T
 	var lost error
 	for _, use := range uses {
 		switch {
-		case use.Table != t.Database+"."+t.Name || use.Key == s.keys.Current():
+		case use.Place != t.Database+"."+t.Name || use.Key == s.keys.Current():
 		case use.Key != 0 && !s.keys.Has(use.Key):
-			lost = &LostKeyError{use.Table, use.Key, use.Rows}
+			lost = &seal.LostKeyError{Place: use.Place, Key: use.Key, Values: use.Values, Remedy: bringBack}
 		default:
 			known = append(known, use.Key)
 		}
@@ -223,10 +209,4 @@ func (r *resealing) write(ctx context.Context, datasets []string, records []uuid
 	}))
 	return r.conn.Exec(ctx, fmt.Sprintf("INSERT INTO %[1]s SELECT r.* REPLACE (%[2]s) FROM (SELECT * FROM %[1]s FINAL WHERE (dataset, record_id) IN (SELECT dataset, record_id FROM anew)) AS r"+
 		" INNER JOIN anew AS n ON r.dataset = n.dataset AND r.record_id = n.record_id AND r.version = n.version", name, strings.Join(replaced, ", ")))
-}
-
-// Stale tells whether there is anything that Reseal would seal.
-func Stale(ctx context.Context, conn driver.Conn, s *Sealer) (bool, error) {
-	uses, err := KeysInUse(ctx, conn)
-	return slices.ContainsFunc(uses, func(u KeyUse) bool { return u.Key != s.keys.Current() }), err
 }

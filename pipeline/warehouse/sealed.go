@@ -95,7 +95,7 @@ func (s *Sealer) add(to *sealing, h *pseudonym.Hasher, t *canonical.Table, id ps
 	if sealed != nil {
 		key = s.keys.Current()
 		if t.Mention == canonical.PersonMention {
-			sex, year = numberSays(values[1])
+			sex, year = NumberSays(values[1])
 		}
 	}
 	to.sealed, to.key, to.content = append(to.sealed, string(sealed)), append(to.key, key), append(to.content, ContentHash(h, t, content))
@@ -103,8 +103,9 @@ func (s *Sealer) add(to *sealing, h *pseudonym.Hasher, t *canonical.Table, id ps
 	return nil
 }
 
-// numberSays is the sex and the year of birth of a citizen number: what the views show of it (I7).
-func numberSays(number string) (sex string, year uint16) {
+// NumberSays is the sex (male or female) and the year of birth of a citizen number, "" and 0 where it is none: what stands in the
+// clear beside a sealed number, and what the views show of it (I7).
+func NumberSays(number string) (sex string, year uint16) {
 	if len(number) != 18 {
 		return "", 0
 	}

@@ -166,7 +166,7 @@ func TestPersonalValuesAreSealed(t *testing.T) {
 			t.Fatalf("%d rows of %d, %v", n, rows, r.Err())
 		}
 	}
-	used := func(want ...warehouse.KeyUse) {
+	used := func(want ...seal.Use) {
 		t.Helper()
 		got, err := warehouse.KeysInUse(t.Context(), w.Conn())
 		if err != nil {
@@ -188,12 +188,12 @@ func TestPersonalValuesAreSealed(t *testing.T) {
 	if shown, files := shows(t, w, dir, "sealed_key != 0", old); shown > 0 || files == 0 {
 		t.Fatalf("what is loaded sealed shows %d values in %d files", shown, files)
 	}
-	used(warehouse.KeyUse{Table: name, Key: 0, Rows: old}, warehouse.KeyUse{Table: name, Key: first.ID, Rows: all - old})
+	used(seal.Use{Place: name, Key: 0, Values: old}, seal.Use{Place: name, Key: first.ID, Values: all - old})
 	says(s, all)
 	if n, err := warehouse.Reseal(t.Context(), w.Conn(), s, nil); err != nil || n != old {
 		t.Fatal(n, err)
 	}
-	used(warehouse.KeyUse{Table: name, Key: first.ID, Rows: all})
+	used(seal.Use{Place: name, Key: first.ID, Values: all})
 	says(s, all)
 	for _, i := range []int{0, old - 1, all - 1} {
 		if shown, files := shows(t, w, dir, "1", i); shown > 0 || files == 0 {
@@ -212,11 +212,8 @@ func TestPersonalValuesAreSealed(t *testing.T) {
 	if err != nil || len(uses) != 2 {
 		t.Fatal(uses, err)
 	}
-	if stale, err := warehouse.Stale(t.Context(), w.Conn(), s); err != nil || !stale {
-		t.Fatal(stale, err)
-	}
 	// Only one of the two keys is there any more: the rows of the other one stay, and are told of.
-	var lost *warehouse.LostKeyError
+	var lost *seal.LostKeyError
 	third := seal.NewKey(seal.AES256GCM, [32]byte{3})
 	if n, err := warehouse.Reseal(t.Context(), w.Conn(), warehouse.NewSealer(ring(t, third, first), h), nil); !errors.As(err, &lost) || lost.Key != second.ID || n == 0 || !strings.Contains(err.Error(), "bring that key back") {
 		t.Fatal(n, err)
@@ -226,7 +223,7 @@ func TestPersonalValuesAreSealed(t *testing.T) {
 	if _, err := warehouse.Reseal(t.Context(), w.Conn(), s, nil); err != nil {
 		t.Fatal(err)
 	}
-	used(warehouse.KeyUse{Table: name, Key: second.ID, Rows: all})
+	used(seal.Use{Place: name, Key: second.ID, Values: all})
 	says(s, all)
 	if n, err := warehouse.Reseal(t.Context(), w.Conn(), s, nil); err != nil || n != 0 {
 		t.Fatalf("with nothing to do it sealed %d rows, %v", n, err)
