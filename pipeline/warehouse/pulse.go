@@ -83,14 +83,20 @@ func (p *Pulse) Doubt() {
 	}
 }
 
-// look asks once.
+// look asks once, and waits no longer than until the answer is overdue.
 func (p *Pulse) look(ctx context.Context) {
-	asked, err := p.ask(ctx)
+	known := p.last.Load()
+	overdue := time.Now().Add(p.patience)
+	if known != nil && known.err == nil {
+		overdue = known.asked.Add(p.patience)
+	}
+	timed, cancel := context.WithDeadline(ctx, overdue)
+	defer cancel()
+	asked, err := p.ask(timed)
 	var exception *ch.Exception
 	if err != nil && ctx.Err() == nil && !errors.As(err, &exception) {
-		asked, err = p.ask(ctx) // a connection that broke was perhaps to a server that has been started anew since
+		asked, err = p.ask(timed) // a connection that broke was perhaps to a server that has been started anew since
 	}
-	known := p.last.Load()
 	switch {
 	case err == nil:
 		p.last.Store(&beat{asked: asked})
@@ -104,8 +110,6 @@ func (p *Pulse) look(ctx context.Context) {
 
 // ask asks for what has to be there when somebody wants to know who looked: not only the server, also the table.
 func (p *Pulse) ask(ctx context.Context) (asked time.Time, err error) {
-	ctx, cancel := context.WithTimeout(ctx, p.patience)
-	defer cancel()
 	asked = time.Now() // before the question: what becomes of the server after it is not counted as seen
 	var n uint64
 	err = p.conn.QueryRow(ctx, "SELECT count() FROM (SELECT 1 FROM audit.accesses LIMIT 1) SETTINGS max_threads = 1, log_queries = 0").Scan(&n)
