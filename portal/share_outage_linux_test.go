@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/disclosure"
@@ -183,21 +185,30 @@ func TestNothingIsShownWhileClickHouseIsAway(t *testing.T) {
 		t.Fatal(err)
 	}
 	o.until(200)
+	// It is there, and who looked could not be read.
+	conn, err := warehouse.Open(o.loader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.Exec(t.Context(), "RENAME TABLE audit.accesses TO audit.elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	o.until(503)
+	if err := conn.Exec(t.Context(), "RENAME TABLE audit.elsewhere TO audit.accesses"); err != nil {
+		t.Fatal(err)
+	}
+	o.until(200)
 	stop()
 	askers.Wait()
-	o.compare()
+	o.compare(conn)
 }
 
 // compare holds what was answered against what ClickHouse has of the log.
-func (o *outage) compare() {
+func (o *outage) compare(conn driver.Conn) {
 	o.Helper()
 	// The projection runs; it pauses for up to half a minute after it has failed again and again.
 	end := o.entries()
-	conn, err := warehouse.Open(o.loader)
-	if err != nil {
-		o.Fatal(err)
-	}
-	defer conn.Close()
 	var there uint64
 	for deadline := time.Now().Add(2 * time.Minute); there < end; time.Sleep(50 * time.Millisecond) {
 		if err := conn.QueryRow(o.Context(), "SELECT max(sequence) FROM audit.accesses").Scan(&there); err != nil || time.Now().After(deadline) {
