@@ -28,6 +28,7 @@ type outage struct {
 	engine     *embedded.Engines
 	projection *audit.Projection
 	loader     warehouse.Address
+	unwatch    func() // nobody asks ClickHouse any more
 
 	asked    atomic.Int64
 	answered sync.Map // clerk of each call that was answered
@@ -87,8 +88,10 @@ func newOutage(t *testing.T) *outage {
 		options.Sharing.Desk, options.Sharing.Prefill = desk, desk
 	})
 	ctx, stop := context.WithCancel(context.Background())
+	watching, unwatch := context.WithCancel(ctx)
+	o.unwatch = unwatch
 	var running sync.WaitGroup
-	running.Go(func() { p.Run(ctx) })
+	running.Go(func() { p.Run(watching) })
 	running.Go(func() { o.projection.Run(ctx) })
 	t.Cleanup(func() {
 		stop()
@@ -152,15 +155,18 @@ func TestNothingIsShownWhileClickHouseIsAway(t *testing.T) {
 		})
 	}
 	// Killed: its supervisor starts it anew, perhaps before anybody has asked.
-	for kills := 1; o.refusals.Load() == 0; kills++ {
+	before := o.refusals.Load() // of before the first answer
+	for kills := 1; o.refusals.Load() == before; kills++ {
 		if kills > 20 {
 			t.Fatal("it was killed twenty times, and everything was shown all the while")
 		}
 		if err := o.engine.KillClickHouse(); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(3 * time.Second); o.refusals.Load() == 0 && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		killed := time.Now()
+		for deadline := killed.Add(3 * time.Second); o.refusals.Load() == before && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		}
+		t.Logf("%d refusals %v after kill %d", o.refusals.Load()-before, time.Since(killed).Round(time.Millisecond), kills)
 	}
 	o.until(200)
 	// Stopped: it takes connections, and answers nothing.
@@ -202,6 +208,9 @@ func TestNothingIsShownWhileClickHouseIsAway(t *testing.T) {
 	stop()
 	askers.Wait()
 	o.compare(conn)
+	// Whether it answers is not known.
+	o.unwatch()
+	o.until(503)
 }
 
 // compare holds what was answered against what ClickHouse has of the log.

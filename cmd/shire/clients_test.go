@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +16,9 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/deploy/embedded"
+	"github.com/shirecounty/shire/pipeline/audit"
+	"github.com/shirecounty/shire/pipeline/disclosure"
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal/accounts"
 )
 
@@ -140,6 +144,21 @@ func TestClientsCommand(t *testing.T) {
 	}
 	if text, _, err := do("list"); err != nil || !strings.Contains(text, "nobody may call the sharing interface") {
 		t.Errorf("%s %v", text, err)
+	}
+}
+
+// Whoever shows people's data without asking the desk writes to a log that takes nothing while ClickHouse does not answer.
+func TestLogThatNobodyCouldRead(t *testing.T) {
+	t.Parallel()
+	pulse, err := warehouse.NewPulse(warehouse.Address{Native: "127.0.0.1:1"}, time.Second, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pulse.Close()
+	room := &sharingRoom{pulse: pulse}
+	var away *disclosure.Unavailable
+	if err := room.seen(&auditLog{}).Record(t.Context(), audit.Access{}); !errors.As(err, &away) || away.What != disclosure.TheWarehouse {
+		t.Errorf("%v", err)
 	}
 }
 
