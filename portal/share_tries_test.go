@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/shirecounty/shire/portal/callers"
 )
 
 // from is a call that comes from an address, as a handler gets it.
@@ -88,7 +90,7 @@ func TestValidCredentialsAreNeverShutOut(t *testing.T) {
 	w := newShareWorld(t, wide, func(o *Options) { o.now = clock.now })
 	s := w.Portal.share
 	rapid.Check(t, func(t *rapid.T) {
-		for range rapid.IntRange(1, 60).Draw(t, "calls") {
+		for range rapid.IntRange(1, 30).Draw(t, "calls") {
 			address := fmt.Sprintf("[2001:db8:0:%x::1]:443", rapid.IntRange(0, 2).Draw(t, "network"))
 			clock.pass(time.Duration(rapid.IntRange(0, 3000).Draw(t, "pause")) * time.Millisecond)
 			if rapid.IntRange(0, 5).Draw(t, "valid") == 0 {
@@ -101,7 +103,9 @@ func TestValidCredentialsAreNeverShutOut(t *testing.T) {
 		}
 	})
 	for i := range mostFailures + 100 {
-		w.from(fmt.Sprintf("[2001:db8:1:%x::1]:443", i), "Shire-Key civil.x")
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", nil)
+		r.RemoteAddr = fmt.Sprintf("[2001:db8:1:%x::1]:443", i)
+		s.turnAway(httptest.NewRecorder(), r, "person", &callers.Refusal{Status: http.StatusUnauthorized, Code: callers.BadCredentials})
 	}
 	if n := len(s.tries.failed); n > mostFailures {
 		t.Errorf("%d addresses are remembered (I10)", n)
