@@ -31,7 +31,7 @@ type beat struct {
 // Patience is how old the last answer may be in a node.
 const Patience = 5 * time.Second
 
-// How often it is asked: a question costs it less than a millisecond.
+// How often it is asked: a question costs it about a millisecond.
 const (
 	askEvery    = time.Second
 	askEveryNow = 200 * time.Millisecond // while it does not answer
