@@ -17,6 +17,7 @@ import (
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/pipeline/identity"
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/pseudonym"
@@ -118,7 +119,7 @@ func TestHandedInOnce(t *testing.T) {
 	store := r.servingStore(t.TempDir())
 	defer store.Close()
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 3)
+	ended := make(chan error, 4)
 	defer func() {
 		cancel()
 		for range cap(ended) {
@@ -139,13 +140,19 @@ func TestHandedInOnce(t *testing.T) {
 	go func() { ended <- projection.Run(ctx) }()
 	fresh := disclosure.NewFreshness(store.Position, r.bus.LastSequence, time.Minute)
 	go func() { ended <- fresh.Run(ctx) }()
+	pulse, err := warehouse.NewPulse(engines.loader, warehouse.Patience, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pulse.Close()
+	go func() { ended <- pulse.Run(ctx) }()
 
 	world := func() sharing.World {
 		return sharing.World{Contracts: set, Purposes: []string{"eligibility"}, Lead: "data"}
 	}
 	exchange, elsewhere := pipeline.NewExchange(r.bus, world), pipeline.NewExchange(r.bus, world)
 	desk := disclosure.New(disclosure.Options{Store: store, Persons: func() disclosure.Persons { return r.identities.Partition(identity.Person) },
-		Exchange: exchange, Log: log, Looks: projection, Fresh: fresh.Err, Contracts: set, Purposes: []string{"eligibility"}, Hasher: r.hasher.Clone(), Zone: time.UTC,
+		Exchange: exchange, Log: log, Looks: projection, Fresh: fresh.Err, Warehouse: pulse.Err, Contracts: set, Purposes: []string{"eligibility"}, Hasher: r.hasher.Clone(), Zone: time.UTC,
 		Items: sharing.Items{"339921MZ0001": {Materials: []string{"HOUSEHOLD-REGISTER"}}, "339921MZ0002": {Materials: []string{"HOUSEHOLD-REGISTER"}}, "339921MZ0003": {Materials: []string{"HOUSEHOLD-REGISTER"}}},
 		Taken: pipeline.NewMaterials(r.bus)})
 	settle := func() {
@@ -158,9 +165,9 @@ func TestHandedInOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.waitServed(store, last)
-		for deadline := time.Now().Add(time.Minute); fresh.Err() != nil; time.Sleep(10 * time.Millisecond) {
+		for deadline := time.Now().Add(time.Minute); fresh.Err() != nil || pulse.Err() != nil; time.Sleep(10 * time.Millisecond) {
 			if time.Now().After(deadline) {
-				t.Fatal(fresh.Err())
+				t.Fatal(fresh.Err(), pulse.Err())
 			}
 		}
 	}

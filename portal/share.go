@@ -63,6 +63,7 @@ type share struct {
 	log   *slog.Logger
 	now   func() time.Time
 	watch *watch
+	tries *tries // calls that proved no client
 
 	calls *prometheus.CounterVec
 	stops *prometheus.CounterVec
@@ -73,7 +74,7 @@ func newShare(p *Portal) (*share, error) {
 	if o.Desk == nil || o.Prefill == nil || o.Callers == nil || o.Accesses == nil {
 		return nil, errors.New("portal.Options.Sharing: all of its parts are required")
 	}
-	s := &share{o: o, log: p.log, now: p.o.now, watch: newWatch(o.Limits, o.Callers.Names(), p.o.now)}
+	s := &share{o: o, log: p.log, now: p.o.now, watch: newWatch(o.Limits, o.Callers.Names(), p.o.now), tries: newTries(p.o.now)}
 	s.calls = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "shire_sharing_calls_total", Help: "Calls of the sharing interface, by client, operation and what became of them; the client is empty where none was proven.",
 	}, []string{"client", "operation", "outcome"})
@@ -112,12 +113,7 @@ func (s *share) client(operation string, next func(r *http.Request, c callers.Ca
 	return func(w http.ResponseWriter, r *http.Request) {
 		caller, refusal := s.o.Callers.Who(r)
 		if refusal != nil {
-			s.count("", operation, refusal.Code)
-			s.log.Warn("a caller of the sharing interface was not let in", "operation", operation, "error", refusal)
-			if refusal.Status == http.StatusUnauthorized {
-				w.Header().Set("WWW-Authenticate", callers.Challenge)
-			}
-			problem(refusal.Status, refusal.Code, refusal.En).zh(refusal.Zh).write(w)
+			s.turnAway(w, r, operation, refusal)
 			return
 		}
 		leave, err := s.watch.enter(caller.Client)
@@ -148,6 +144,29 @@ func (s *share) client(operation string, next func(r *http.Request, c callers.Ca
 		}
 		replyPrivately(w, v)
 	}
+}
+
+// turnAway answers a call that proved no client. Where such calls come from one address again and again, they have to wait longer
+// and longer, and are not logged while they do. Calls that prove a client never wait for it: departments come through one gateway,
+// where anybody could shut the others out, and credentials are too long to be guessed at any pace.
+func (s *share) turnAway(w http.ResponseWriter, r *http.Request, operation string, refusal *callers.Refusal) {
+	from := networkOf(r.RemoteAddr)
+	if refusal.Status != http.StatusServiceUnavailable { // whose fault it is, is not known
+		if wait := s.tries.begin(tryOf("address", from, freeByAddress)); wait > 0 {
+			s.count("", operation, codeTooManyTries)
+			late := &waitError{wait: wait}
+			w.Header().Set("Retry-After", late.seconds())
+			problem(http.StatusTooManyRequests, codeTooManyTries, "Calls from this address have shown no valid credentials too often. Try again in "+late.seconds()+" s; calls with a client's credentials are answered all the while.").
+				zh("该地址多次未能出示有效凭证，请在 " + late.seconds() + " 秒后再试；其间持有效凭证的调用照常答复。").write(w)
+			return
+		}
+	}
+	s.count("", operation, refusal.Code)
+	s.log.Warn("a caller of the sharing interface was not let in", "operation", operation, "from", from, "error", refusal)
+	if refusal.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", callers.Challenge)
+	}
+	problem(refusal.Status, refusal.Code, refusal.En).zh(refusal.Zh).write(w)
 }
 
 func (s *share) count(client, operation, outcome string) {

@@ -21,6 +21,7 @@ const (
 	codeKeyInURL    = "key_in_url"
 	codeEnumeration = "enumeration_stopped"
 	codeUnusable    = "unusable_input"
+	codeWarehouse   = "warehouse_away"
 )
 
 // denials say what policy refuses, and what to do. They quote nothing (I7).
@@ -88,6 +89,10 @@ func (s *share) problem(r *http.Request, err error) *Problem {
 		}
 		return problem(http.StatusUnprocessableEntity, codeUnusable, sentenceOf(mistake.Text, "")).zh(zh)
 	case errors.As(err, &away):
+		if away.What == disclosure.TheWarehouse { // the node says so once, and not with each read
+			return problem(http.StatusServiceUnavailable, codeWarehouse, "Nothing is shown while the warehouse (ClickHouse) does not answer: residents and supervisors could not see who looked. Try again shortly; /readyz says what is missing.").
+				zh("仓库（ClickHouse）无应答期间不提供任何数据：居民和监督人员届时无法看到谁查看过。请稍后重试；/readyz 说明缺少什么。")
+		}
 		s.log.Error("a read could not be answered", "route", routeOf(r), "error", err, "cause", away.Err)
 		return problem(http.StatusServiceUnavailable, codeUnavailable, sentenceOf(away.Error(), "")+": nothing was shown. Try again shortly; /readyz says what is missing.").
 			zh("服务暂不可用，未提供任何数据。请稍后重试；/readyz 说明缺少什么。")
@@ -113,7 +118,7 @@ func (Problem) JSONSchemaExtend(schema *jsonschema.Schema) {
 		}
 		code.Enum = append(code.Enum, c)
 	}
-	for _, c := range []string{codeMalformed, codeMediaType, codeTooLarge, codeTooSlow, codeKeyInURL, codeEnumeration, codeUnusable,
+	for _, c := range []string{codeMalformed, codeMediaType, codeTooLarge, codeTooSlow, codeKeyInURL, codeEnumeration, codeUnusable, codeWarehouse,
 		callers.NoCredentials, callers.BadCredentials, callers.UsedToken, callers.PlainConnection} {
 		add(c)
 	}

@@ -55,6 +55,7 @@ func TestMain(m *testing.M) {
 type shareNode struct {
 	own      *embedded.Engines
 	nc       *nats.Conn
+	bus      *bus.Bus
 	log      *audit.Log
 	store    *serving.Store
 	people   *partition.Partition
@@ -113,11 +114,10 @@ func openShareNode(ctx context.Context, dir string, fresh bool) (n *shareNode, e
 	if n.nc, err = nats.Connect(n.own.NATS().URL, n.own.NATS().InProcess()...); err != nil {
 		return nil, err
 	}
-	b, err := bus.Open(ctx, n.nc, bus.Options{County: shareCounty, Replicas: 1})
-	if err != nil {
+	if n.bus, err = bus.Open(ctx, n.nc, bus.Options{County: shareCounty, Replicas: 1}); err != nil {
 		return nil, err
 	}
-	n.exchange = pipeline.NewExchange(b, func() sharing.World {
+	n.exchange = pipeline.NewExchange(n.bus, func() sharing.World {
 		return sharing.World{Contracts: n.set, Purposes: []string{sharePurpose, "other"}, Lead: "data_bureau"}
 	})
 	key, err := audit.LoadOrCreateKey(dir, audit.Ed25519)
@@ -143,13 +143,19 @@ func openShareNode(ctx context.Context, dir string, fresh bool) (n *shareNode, e
 			return nil, err
 		}
 	}
-	n.desk = disclosure.New(disclosure.Options{
-		Store: n.store, Persons: func() disclosure.Persons { return n.people }, Exchange: n.exchange, Log: n.log, Fresh: func() error { return nil },
+	n.desk = disclosure.New(n.deskOptions())
+	return n, nil
+}
+
+// deskOptions are the desk's, for a warehouse that is always there.
+func (n *shareNode) deskOptions() disclosure.Options {
+	return disclosure.Options{
+		Store: n.store, Persons: func() disclosure.Persons { return n.people }, Exchange: n.exchange, Log: n.log,
+		Fresh: func() error { return nil }, Warehouse: func() error { return nil },
 		Contracts: n.set, Purposes: []string{sharePurpose, "other"}, Hasher: n.hasher, Zone: time.UTC,
 		Items: sharing.Items{shareItem: {Code: shareItem, Materials: []string{"HOUSEHOLD-REGISTER", "ID-CARD"}}},
-		Taken: pipeline.NewMaterials(b), Looks: noLooks{},
-	})
-	return n, nil
+		Taken: pipeline.NewMaterials(n.bus), Looks: noLooks{},
+	}
 }
 
 // noLooks stands for ClickHouse, which these tests run without.

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// tries slows down who guesses passwords, by the name that is tried and by where it is tried from. After a few free tries
-// each failure doubles the wait for the next.
+// tries slows down who guesses passwords, by the name that is tried and by where it is tried from, and calls of the sharing interface
+// that fail, by where they come from. After a few free tries each failure doubles the wait for the next.
 type tries struct {
 	turn sync.Mutex // held while a password is checked
 

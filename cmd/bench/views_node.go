@@ -137,7 +137,7 @@ func runViews(ctx context.Context, text string) error {
 		return err
 	}
 	desk := disclosure.New(disclosure.Options{
-		Store: n.store, Persons: func() disclosure.Persons { return n.people }, Exchange: exchange, Log: log, Fresh: func() error { return nil },
+		Store: n.store, Persons: func() disclosure.Persons { return n.people }, Exchange: exchange, Log: log, Fresh: func() error { return nil }, Warehouse: func() error { return nil },
 		Contracts: n.set, Purposes: []string{viewsPurpose}, Hasher: n.hasher, Zone: time.UTC,
 	})
 	definitions, err := metrics.Load()

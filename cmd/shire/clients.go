@@ -74,10 +74,16 @@ func (a *app) clientsList() *cobra.Command {
 				}
 				lines = append(lines, l)
 			}
-			a.result = lines
 			if len(lines) == 0 {
 				a.say("county.yaml names no sharing.clients: nobody may call the sharing interface.")
 			}
+			for i := range keys {
+				if !named(s, keys[i].Name) {
+					lines = append(lines, clientLine{Name: keys[i].Name, KeyAdded: &keys[i].Created})
+					a.say("There is a key of %[1]s, but county.yaml names no client %[1]s, and it may not call; take it away with: shire clients remove %[1]s", keys[i].Name)
+				}
+			}
+			a.result = lines
 			if a.json || len(lines) == 0 {
 				return nil
 			}
@@ -99,6 +105,11 @@ func (a *app) clientsList() *cobra.Command {
 			return w.Flush()
 		},
 	}
+}
+
+// named tells whether county.yaml names a client.
+func named(s *setup, client string) bool {
+	return slices.ContainsFunc(s.config.Sharing.Clients, func(c county.Client) bool { return c.Name == client })
 }
 
 func proves(c *county.Client) (all []string) {
@@ -176,6 +187,9 @@ func (a *app) clientsLift() *cobra.Command {
 			s, err := a.readSetup()
 			if err != nil {
 				return err
+			}
+			if !named(s, args[0]) {
+				return inputf("%s names no client %q; see shire clients list", s.config.File, args[0])
 			}
 			r := liftRequest{Client: args[0], Operator: "unknown"}
 			if u, err := user.Current(); err == nil {

@@ -17,7 +17,7 @@ func (n *node) openCorrections(room *sharingRoom) (*pipeline.Corrections, error)
 		return nil, inputf("%v", err)
 	}
 	return pipeline.NewCorrections(pipeline.CorrectionsOptions{
-		Bus: n.bus, World: n.sharingWorld, Requests: n.exchange.Requests, Records: room.store, Accesses: n.accesses.Log,
+		Bus: n.bus, World: n.sharingWorld, Requests: n.exchange.Requests, Records: room.store, Accesses: room.seen(n.accesses),
 		Due: func(reported time.Time) (sharing.Deadline, error) {
 			day, err := calendar.ParseDate(reported.In(n.zone).Format(time.DateOnly))
 			if err != nil {

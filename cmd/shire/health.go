@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shirecounty/shire/deploy/embedded"
@@ -20,7 +21,8 @@ type health struct {
 	jobs lateJobs
 	desk portalJobs
 
-	portal *portal.Portal // nil before the node serves
+	portal *portal.Portal                  // nil before the node serves
+	pulse  atomic.Pointer[warehouse.Pulse] // nil before, and where the county shares no records
 
 	dead chan error // why an engine will not come back by itself; holds one
 
@@ -33,6 +35,9 @@ var _ portal.Flow = (*health)(nil)
 // engineChanged is told of every change of the embedded engines' state.
 func (h *health) engineChanged(c embedded.Component) {
 	closeOnLowDisk(h.gate, c)
+	if p := h.pulse.Load(); p != nil && c.Name == embedded.ComponentClickHouse {
+		p.Doubt()
+	}
 	if c.State == embedded.Failed {
 		select {
 		case h.dead <- c.Err:

@@ -13,10 +13,12 @@ import (
 
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline"
+	"github.com/shirecounty/shire/pipeline/audit"
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/seal"
 	"github.com/shirecounty/shire/pipeline/serving"
+	"github.com/shirecounty/shire/pipeline/warehouse"
 	"github.com/shirecounty/shire/portal"
 	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/portal/callers"
@@ -30,7 +32,23 @@ type sharingRoom struct {
 	corrections *pipeline.Corrections
 	store       *serving.Store
 	fresh       *disclosure.Freshness
+	pulse       *warehouse.Pulse
 	log         *slog.Logger
+}
+
+// seenLog is the log of accesses for those who show people's data without asking the desk: what cannot be read in the warehouse for
+// now is not written either, and they show nothing that is not written (I8).
+type seenLog struct {
+	*audit.Log
+	pulse *warehouse.Pulse
+}
+
+// Record implements the logs of pipeline.Corrections and subscription.Service.
+func (l seenLog) Record(ctx context.Context, a audit.Access) error {
+	if err := l.pulse.Err(); err != nil {
+		return &disclosure.Unavailable{What: disclosure.TheWarehouse, Err: err}
+	}
+	return l.Log.Record(ctx, a)
 }
 
 // shares tells whether the county shares records at all: without purposes nothing can be asked for, and nothing is kept for it.
@@ -49,16 +67,21 @@ func (n *node) openSharing(ctx context.Context, keys *seal.Keyring) (*sharingRoo
 	if err != nil {
 		return nil, err
 	}
-	r := &sharingRoom{store: store, log: n.log}
+	pulse, err := warehouse.NewPulse(n.engines.loader, warehouse.Patience, n.log)
+	if err != nil {
+		store.Close()
+		return nil, err
+	}
+	r := &sharingRoom{store: store, pulse: pulse, log: n.log}
 	r.fresh = disclosure.NewFreshness(store.Position, n.bus.LastSequence, time.Duration(n.config.Sharing.Lag))
 	r.Desk = disclosure.New(disclosure.Options{
-		Store: store, Exchange: n.exchange, Log: n.accesses.Log, Looks: n.accesses.projection, Fresh: r.fresh.Err,
+		Store: store, Exchange: n.exchange, Log: n.accesses.Log, Looks: n.accesses.projection, Fresh: r.fresh.Err, Warehouse: pulse.Err,
 		Persons:   func() disclosure.Persons { return n.identities.Partition(identity.Person) },
 		Contracts: n.contracts, Purposes: n.sharingWorld().Purposes, Hasher: hasher, Zone: n.zone,
 		Items: n.items, Taken: pipeline.NewMaterials(n.bus),
 	})
 	if r.corrections, err = n.openCorrections(r); err != nil {
-		store.Close()
+		r.close()
 		return nil, err
 	}
 	return r, nil
@@ -164,7 +187,13 @@ func (r *sharingRoom) serve(ctx context.Context, f *pipeline.Flow) error {
 	}
 }
 
+// seen is the log of accesses for those who do not ask the desk.
+func (r *sharingRoom) seen(l *auditLog) seenLog { return seenLog{l.Log, r.pulse} }
+
 func (r *sharingRoom) close() {
+	if err := r.pulse.Close(); err != nil {
+		r.log.Warn("the connection that ClickHouse was asked over was not closed cleanly", "error", err)
+	}
 	if err := r.store.Close(); err != nil {
 		r.log.Warn("the store of records to share was not closed cleanly", "error", err)
 	}
@@ -179,6 +208,9 @@ func (r *sharingRoom) status() *portal.ShareStatus {
 	}
 	if err := r.fresh.Err(); err != nil {
 		s.Problem = err.Error()
+	}
+	if err := r.pulse.Err(); err != nil {
+		s.Problem = "nothing is shown while ClickHouse does not answer: " + err.Error()
 	}
 	return s
 }

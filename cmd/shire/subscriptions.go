@@ -39,7 +39,7 @@ func (n *node) follow(ctx context.Context) error {
 	}
 	s, err := subscription.New(ctx, subscription.Options{
 		County: n.config.County.Division, Replicas: n.config.Engines.NATS.Replicas, Bus: n.bus, NATS: n.engines.nc,
-		Records: n.sharing.store, Identities: whose{n.identities}, Requests: n.exchange, Accesses: n.accesses.Log,
+		Records: n.sharing.store, Identities: whose{n.identities}, Requests: n.exchange, Accesses: n.sharing.seen(n.accesses),
 		Contracts: n.contracts, Hasher: hasher, Log: n.log,
 	})
 	if err != nil {

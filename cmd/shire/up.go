@@ -104,6 +104,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	}
 	if n.sharing != nil {
 		share.Desk, share.corrections.Corrections = n.sharing.Desk, n.sharing.corrections
+		h.pulse.Store(n.sharing.pulse)
 	}
 	a.registerAtStart(ctx, n)
 	if _, err := n.tellModels(ctx); err != nil {
@@ -153,6 +154,7 @@ func (a *app) runAll(ctx context.Context, n *node, h *health, p *portal.Portal, 
 	if r := n.sharing; r != nil {
 		part(&flow, flowCtx, func(ctx context.Context) error { return r.serve(ctx, n.flow) })
 		part(&flow, flowCtx, r.fresh.Run)
+		part(&flow, flowCtx, r.pulse.Run)
 		part(&parts, ctx, n.follow)
 		part(&parts, ctx, r.corrections.Run)
 	}

@@ -342,14 +342,16 @@ func (c *clickHouse) shutDown(ctx context.Context) error {
 }
 
 // kill sends SIGKILL to the child, if one runs.
-func (c *clickHouse) kill() error {
+func (c *clickHouse) kill() error { return c.signal(os.Kill) }
+
+func (c *clickHouse) signal(s os.Signal) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.process == nil {
 		return nil
 	}
-	if err := c.process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return fmt.Errorf("kill the ClickHouse child: %w", err)
+	if err := c.process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %v to the ClickHouse child: %w", s, err)
 	}
 	return nil
 }

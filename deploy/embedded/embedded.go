@@ -211,11 +211,14 @@ func (e *Engines) SetExtra(extra map[string]string) error {
 }
 
 // KillClickHouse sends SIGKILL to the ClickHouse child, which is then restarted. It is for tests.
-func (e *Engines) KillClickHouse() error {
+func (e *Engines) KillClickHouse() error { return e.SignalClickHouse(os.Kill) }
+
+// SignalClickHouse sends any signal to the ClickHouse child, such as the one that stops it without ending it. It is for tests.
+func (e *Engines) SignalClickHouse(s os.Signal) error {
 	if e.clickHouse == nil {
 		return errors.New("the embedded ClickHouse is disabled")
 	}
-	return e.clickHouse.kill()
+	return e.clickHouse.signal(s)
 }
 
 // killReserve is the part of Stop's time that is kept for killing what has not stopped by itself.

@@ -47,6 +47,7 @@ type Options struct {
 	Exchange  Exchange
 	Log       Log
 	Fresh     func() error // why what the store holds is too old to be shown; nil when it is not
+	Warehouse func() error // why the warehouse cannot be counted on; nil when it can. Asked with each read: warehouse.Pulse
 	Contracts contract.Set // of today's catalogue
 	Purposes  []string     // the county's
 	Hasher    *pseudonym.Hasher
@@ -109,6 +110,10 @@ func (d *Desk) hear(ctx context.Context, r Reader) (*hearing, error) {
 		if len(said) > mostSaid {
 			return nil, &Mistake{Field: name, Text: fmt.Sprintf("%s has more than %d bytes", name, mostSaid)}
 		}
+	}
+	// I8: an access that its resident and the supervisors cannot be shown is none that may happen.
+	if err := d.o.Warehouse(); err != nil {
+		return nil, &Unavailable{What: TheWarehouse, Err: err}
 	}
 	if err := d.o.Fresh(); err != nil {
 		return nil, &Unavailable{What: "what the departments hold is not up to date and", Err: err}

@@ -261,7 +261,7 @@ func TestNothingWithoutTheLog(t *testing.T) {
 	w := simple(t)
 	prefill := must(w.Prefill(t.Context(), reader("C1"), person(1), nil))
 	down := errors.New("away")
-	for name, break_ := range map[string]func(error){"log": func(e error) { w.logDown = e }, "bus": func(e error) { w.busDown = e }, "store": func(e error) { w.stale = e }} {
+	for name, break_ := range map[string]func(error){"log": func(e error) { w.logDown = e }, "bus": func(e error) { w.busDown = e }, "store": func(e error) { w.stale = e }, "warehouse": func(e error) { w.away = e }} {
 		break_(down)
 		before := len(w.taken)
 		var errs []error

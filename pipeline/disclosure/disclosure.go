@@ -103,11 +103,14 @@ type Mistake struct {
 
 func (e *Mistake) Error() string { return e.Text }
 
-// Unavailable says that nothing can be shown now: the log, the bus or the store is away, or behind.
+// Unavailable says that nothing can be shown now: the log, the bus, the warehouse or the store is away, or behind.
 type Unavailable struct {
 	What string // what is away, for people
 	Err  error
 }
+
+// TheWarehouse is What of an Unavailable when ClickHouse is away, where residents and supervisors see who looked.
+const TheWarehouse = "the warehouse"
 
 func (e *Unavailable) Error() string { return e.What + " cannot be used now" }
 func (e *Unavailable) Unwrap() error { return e.Err }
