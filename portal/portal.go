@@ -97,6 +97,9 @@ type Options struct {
 	// Sharing lets departments' systems read what they may; nil: nobody may.
 	Sharing *SharingOptions
 
+	// OIDC lets people sign in by the county's OpenID Connect provider too; nil: by local accounts alone.
+	OIDC *county.OIDC
+
 	// TLS is the portal's certificate; nil: it speaks plain HTTP, and takes credentials from this machine alone.
 	TLS *county.PortalTLS
 
@@ -121,6 +124,7 @@ type Portal struct {
 	share     *share        // nil without sharing
 	tls       *tls.Config   // nil: plain HTTP
 	requests  *requestsDesk // nil without requests
+	signOn    *signOn       // nil without a provider
 	routes    []route
 	handler   http.Handler
 
@@ -172,6 +176,11 @@ func New(o Options) (*Portal, error) {
 		o.now = time.Now
 	}
 	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation)}
+	if o.OIDC != nil {
+		if p.signOn, err = newSignOn(o.OIDC, o.now, o.Log); err != nil {
+			return nil, err
+		}
+	}
 	if o.Review != nil {
 		p.reviewers = p.reviewDoor()
 	}
