@@ -133,6 +133,9 @@ func (o *OIDC) proveGroups(fail func(path, do, format string, args ...any), at s
 		if name == "" || strings.ContainsAny(name, ".'*[]$ ") {
 			here = at // the name is no path
 		}
+		if strings.TrimSpace(name) == "" {
+			fail(here, "write the group's name as the provider tells it", "a group has no name")
+		}
 		if len(g.Rights) == 0 {
 			fail(here, "write rights: with some of "+strings.Join(PortalRights, ", "), "the group %q has no right", name)
 		}
