@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -252,8 +253,16 @@ func (s *signOn) refuse(w http.ResponseWriter, r *http.Request, to, back string,
 	w.WriteHeader(refusal.Status)
 	refusedPage.Execute(w, struct { // a client that went away is no fault of ours
 		*signon.Refusal
-		Back string
-	}{refusal, back})
+		Back  string
+		Other string // where whoever has another account at the provider leaves this one
+	}{refusal, back, s.other(refusal)})
+}
+
+func (s *signOn) other(refusal *signon.Refusal) string {
+	if !slices.Contains([]string{signon.NoRight, signon.TwoDepartments, signon.NoName}, refusal.Code) {
+		return ""
+	}
+	return s.provider.SignOut()
 }
 
 // The page needs no script and no file: it is shown when something is wrong.
@@ -271,7 +280,8 @@ var refusedPage = template.Must(template.New("refused").Parse(`<!doctype html>
 <p>{{.Zh}}</p>
 <p lang="en">{{.En}}</p>
 <p style="margin-top: 2rem"><a href="{{.Back}}" style="font-weight: 600">返回<span lang="en"> · Back</span></a></p>
-</main>
+{{with .Other}}<p><a href="{{.}}">在认证方退出，换一个账户<span lang="en"> · Sign out at the provider, to use another account</span></a></p>
+{{end}}</main>
 </body>
 </html>
 `))

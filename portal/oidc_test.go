@@ -293,6 +293,9 @@ func TestGroupsDecide(t *testing.T) {
 	if !strings.Contains(r.Body.String(), "operators") || !strings.Contains(r.Body.String(), "操作作业") || !strings.Contains(r.Body.String(), `href="/jobs"`) {
 		t.Errorf("what is missing is not named: %s", r.Body)
 	}
+	if !strings.Contains(r.Body.String(), w.there.URL+"/end?") {
+		t.Errorf("whoever has another account cannot get at it: %s", r.Body)
+	}
 	w.groups("operators", "reviewers")
 	for _, start := range []string{reviewStart, jobsStart} {
 		if r := b.signIn(t, start); r.Code != http.StatusSeeOther {
