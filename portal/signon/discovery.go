@@ -52,6 +52,12 @@ func (p *Provider) reach(ctx context.Context) (*known, error) {
 	return found, nil
 }
 
+// Reach tells whether the provider answers as it should.
+func (p *Provider) Reach(ctx context.Context) error {
+	_, err := p.reach(ctx)
+	return err
+}
+
 // current is what is known of the provider, if it is fresh.
 func (p *Provider) current() *known {
 	if known := p.known.Load(); known != nil && p.now().Sub(known.at).Abs() < fresh {

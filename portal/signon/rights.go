@@ -39,6 +39,9 @@ const (
 	TooLong        = "too_long"        // 400: of the portal: the sign-in began too long ago
 )
 
+// Codes are all of them.
+var Codes = []string{ProviderAway, RefusedThere, Unbelievable, NoName, NoRight, TwoDepartments, StartedNowhere, TooLong}
+
 var rightWords = map[string][2]string{
 	county.MayReview:    {"review identities", "核对身份"},
 	county.MayOperate:   {"operate jobs", "操作作业"},
