@@ -17,6 +17,7 @@
 //   - The engines are away: /readyz and the figures answer 503 with a sentence, the last figures on a screen stay and are
 //     marked as stale; /healthz goes on answering 200.
 //   - The access log does not take an access: the review answers 503 and shows nothing.
+//   - The county's sign-on provider is away: a page says so; local accounts, and whoever has signed in, go on.
 //   - The web application was not built: / is a page that says how to build it; the API works.
 package portal
 
