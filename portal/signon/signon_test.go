@@ -295,6 +295,11 @@ func TestAnswers(t *testing.T) {
 	if _, refusal := r.provider.Finish(t.Context(), mine, theirs); refusal == nil || !strings.Contains(refusal.Error(), "invalid_grant") {
 		t.Errorf("another's code, without its verifier: %v", refusal)
 	}
+	// What the provider writes where its error code belongs may be anything (I7).
+	r.there.Change(func(b *signontest.Behaviour) { b.Refuse = "欧阳慧敏 is not known" })
+	if _, refusal := r.signIn(); refusal == nil || refusal.Code != Unbelievable || strings.Contains(refusal.Error(), "欧阳") {
+		t.Errorf("an error code that is none: %v", refusal)
+	}
 	// The provider itself sends nobody to an address that is not registered.
 	elsewhere := newRig(t, func(c *county.OIDC) { c.Redirect = "http://127.0.0.1:8081" + county.OIDCCallback })
 	_, address, _ := elsewhere.provider.Begin(t.Context())

@@ -42,6 +42,7 @@ type Behaviour struct {
 	Token     func(map[string]any)       // changes the identity token's claims
 	Sign      func(claims []byte) string // signs instead of the provider's key
 	About     string                     // subject of UserInfo, when it is another
+	Refuse    string                     // error code that every code is refused with
 	Status    int                        // that every address answers with, when it is not 0
 	Redirects []string                   // registered redirect addresses
 }
@@ -204,6 +205,10 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	}
 	if id != ClientID || secret != ClientSecret {
 		answer(w, http.StatusUnauthorized, map[string]string{"error": "invalid_client", "error_description": "not " + secret})
+		return
+	}
+	if p.b.Refuse != "" {
+		answer(w, http.StatusBadRequest, map[string]string{"error": p.b.Refuse})
 		return
 	}
 	g, there := p.codes[r.FormValue("code")]
