@@ -31,6 +31,7 @@ type Credentials struct {
 type Session struct {
 	Name      string    `json:"name"`
 	ExpiresAt time.Time `json:"expires_at" jsonschema:"description=At the latest; earlier when nothing is opened or decided for 30 minutes"`
+	SignOut   string    `json:"sign_out,omitempty" jsonschema:"description=Where the provider that let them in ends its own session; to be opened once this one has ended"`
 }
 
 // door lets named people in to one thing. Whoever went through one has not gone through another: each has accounts, a cookie
@@ -41,24 +42,33 @@ type door struct {
 	cookie   string
 	path     string // where browsers send the cookie
 	header   string // has to be on every request that changes something; see fromOwnPage
+	session  string // address of it in the API
+	page     string // of the portal, from where people sign in
+	right    string // that people need whom the OpenID Connect provider signs in
 	closed   sentence
 	unknown  sentence // it cannot be told who may
 
 	sessions *sessions
 	tries    *tries
 	log      *slog.Logger
+	signOn   *signOn // nil when there is no provider
 }
 
 // sentence is what people are told, in both languages.
 type sentence struct{ en, zh string }
 
 func (p *Portal) door(d door) *door {
-	d.sessions, d.tries, d.log = newSessions(p.o.now), newTries(p.o.now), p.log
+	d.sessions, d.tries, d.log, d.signOn = newSessions(p.o.now), newTries(p.o.now), p.log, p.signOn
 	return &d
 }
 
 // signedIn lets people through who have signed in and have not been removed since.
 func (d *door) signedIn(use activity, next func(w http.ResponseWriter, r *http.Request, name string)) http.HandlerFunc {
+	return d.admitted(use, func(w http.ResponseWriter, r *http.Request, s session) { next(w, r, s.name) })
+}
+
+// admitted is signedIn for whoever needs more of a session than the name.
+func (d *door) admitted(use activity, next func(w http.ResponseWriter, r *http.Request, s session)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		s, ok, err := d.who(r, use)
 		switch {
@@ -67,7 +77,7 @@ func (d *door) signedIn(use activity, next func(w http.ResponseWriter, r *http.R
 		case !ok:
 			problem(http.StatusUnauthorized, codeSignedOut, d.closed.en).zh(d.closed.zh).write(w)
 		default:
-			next(w, r, s.name)
+			next(w, r, s)
 		}
 	}
 }
@@ -78,6 +88,9 @@ func (d *door) who(r *http.Request, use activity) (session, bool, error) {
 	s, ok := d.sessions.find(token, use)
 	if !ok {
 		return session{}, false, nil
+	}
+	if s.provided {
+		return s, true, nil
 	}
 	since, err := d.accounts.Since(s.name)
 	if err != nil {
@@ -91,9 +104,13 @@ func (d *door) who(r *http.Request, use activity) (session, bool, error) {
 }
 
 // session answers who has signed in.
-func (d *door) session(w http.ResponseWriter, r *http.Request, _ string) {
+func (d *door) whoIsIn(w http.ResponseWriter, r *http.Request, _ string) {
 	s, _ := d.sessions.find(d.tokenOf(r), passive)
-	replyPrivately(w, s.reply())
+	said := s.reply()
+	if s.provided {
+		said.SignOut = d.signOn.provider.SignOut()
+	}
+	replyPrivately(w, said)
 }
 
 func (d *door) signIn(w http.ResponseWriter, r *http.Request) {

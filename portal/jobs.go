@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/shirecounty/shire/schemas/county"
 )
 
 // How jobs stand, when they ran and when they are due next is open to everybody who reaches the portal, as the health of the
@@ -81,7 +83,7 @@ const (
 // operatorsDoor is where operators sign in.
 func (p *Portal) operatorsDoor() *door {
 	return p.door(door{
-		to: "the jobs", accounts: p.o.Jobs.Operators, cookie: jobsCookie, path: jobsPath, header: jobsHeader,
+		to: "the jobs", accounts: p.o.Jobs.Operators, cookie: jobsCookie, path: jobsPath, header: jobsHeader, session: "/api/v1/operators/session", page: "/jobs", right: county.MayOperate,
 		closed: sentence{"Sign in first: logs, parameters and whatever makes a job do something are for named operators.", "请先登录：日志、参数以及对作业的操作只对具名的操作员开放。"},
 		unknown: sentence{"It cannot be told who may operate jobs: the file of operators cannot be read. The log of the node says why.",
 			"读不到操作员名单，无法确认身份。节点日志中有原因。"},
@@ -146,7 +148,7 @@ func (p *Portal) jobsTable() []route {
 		},
 		{
 			Path: "/api/v1/operators/session", ID: "operator", Summary: "Who has signed in to operate jobs",
-			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.session),
+			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.whoIsIn),
 		},
 		{
 			Method: http.MethodPost, Path: "/api/v1/operators/session", ID: "operatorSignIn", Summary: "Sign in as an operator; the session comes as a cookie",

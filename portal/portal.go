@@ -17,6 +17,7 @@
 //   - The engines are away: /readyz and the figures answer 503 with a sentence, the last figures on a screen stay and are
 //     marked as stale; /healthz goes on answering 200.
 //   - The access log does not take an access: the review answers 503 and shows nothing.
+//   - The county's sign-on provider is away: a page says so; local accounts, and whoever has signed in, go on.
 //   - The web application was not built: / is a page that says how to build it; the API works.
 package portal
 
@@ -99,6 +100,9 @@ type Options struct {
 	// Sharing lets departments' systems read what they may; nil: nobody may.
 	Sharing *SharingOptions
 
+	// OIDC lets people sign in by the county's OpenID Connect provider too; nil: by local accounts alone.
+	OIDC *county.OIDC
+
 	// TLS is the portal's certificate; nil: it speaks plain HTTP, and takes credentials from this machine alone.
 	TLS *county.PortalTLS
 
@@ -123,6 +127,7 @@ type Portal struct {
 	share     *share        // nil without sharing
 	tls       *tls.Config   // nil: plain HTTP
 	requests  *requestsDesk // nil without requests
+	signOn    *signOn       // nil without a provider
 	routes    []route
 	handler   http.Handler
 
@@ -174,6 +179,11 @@ func New(o Options) (*Portal, error) {
 		o.now = time.Now
 	}
 	p := &Portal{o: o, log: o.Log, zone: zone, figures: newFigureCache(o.Flow.Generation)}
+	if o.OIDC != nil {
+		if p.signOn, err = newSignOn(o.OIDC, o.now, o.Log); err != nil {
+			return nil, err
+		}
+	}
 	if o.Review != nil {
 		p.reviewers = p.reviewDoor()
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/shirecounty/shire/pipeline"
 	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/contract"
+	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/sharing"
 )
 
@@ -148,7 +149,7 @@ type requestsDesk struct {
 
 func (p *Portal) newRequestsDesk() *requestsDesk {
 	d := p.door(door{
-		to: "the requests for data", accounts: p.o.Requests.Officers, cookie: requestsCookie, path: requestsPath, header: requestsHeader,
+		to: "the requests for data", accounts: p.o.Requests.Officers, cookie: requestsCookie, path: requestsPath, header: requestsHeader, session: "/api/v1/officers/session", page: "/sharing", right: county.MayRequest,
 		closed: sentence{"Sign in first: requests and their terms are for the departments that they are between.", "请先登录：共享申请及其内容只对申请部门、数源部门和主管部门开放。"},
 		unknown: sentence{"It cannot be told who acts for which department: the file of officers cannot be read. The log of the node says why.",
 			"读不到部门经办人名单，无法确认身份。节点日志中有原因。"},
@@ -169,7 +170,7 @@ func (d *requestsDesk) routes() []route {
 		},
 		{
 			Path: "/api/v1/officers/session", ID: "officer", Summary: "Who has signed in to act for a department",
-			Result: Session{}, Problems: []int{401, 503}, Door: d.door.cookie, handle: d.door.signedIn(passive, d.door.session),
+			Result: Session{}, Problems: []int{401, 503}, Door: d.door.cookie, handle: d.door.signedIn(passive, d.door.whoIsIn),
 		},
 		{
 			Method: http.MethodPost, Path: "/api/v1/officers/session", ID: "officerSignIn", Summary: "Sign in as an officer of a department; the session comes as a cookie",
@@ -213,15 +214,18 @@ type officer struct{ name, department string }
 
 // of lets officers through who belong to a department.
 func (d *requestsDesk) of(use activity, next func(w http.ResponseWriter, r *http.Request, who officer)) http.HandlerFunc {
-	return d.door.signedIn(use, func(w http.ResponseWriter, r *http.Request, name string) {
-		department, err := d.o.Officers.Department(name)
+	return d.door.admitted(use, func(w http.ResponseWriter, r *http.Request, s session) {
+		department, err := s.department, error(nil)
+		if !s.provided {
+			department, err = d.o.Officers.Department(s.name)
+		}
 		switch {
 		case err != nil:
 			d.door.cannotTell(w, r, err)
 		case department == "": // removed a moment ago
 			problem(http.StatusUnauthorized, codeSignedOut, d.door.closed.en).zh(d.door.closed.zh).write(w)
 		default:
-			next(w, r, officer{name, department})
+			next(w, r, officer{s.name, department})
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/shirecounty/shire/pipeline/identity/match"
 	"github.com/shirecounty/shire/pipeline/identity/review"
+	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/identity"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
@@ -75,7 +76,7 @@ var abouts = []string{"person", "organisation"}
 // reviewDoor is where reviewers sign in.
 func (p *Portal) reviewDoor() *door {
 	return p.door(door{
-		to: "the review", accounts: p.o.Reviewers, cookie: reviewCookie, path: reviewPath, header: reviewHeader,
+		to: "the review", accounts: p.o.Reviewers, cookie: reviewCookie, path: reviewPath, header: reviewHeader, session: reviewPath + "/session", page: "/review", right: county.MayReview,
 		closed: sentence{"Sign in first: the review is open to named reviewers alone.", "请先登录：身份核对只对具名的核对员开放。"},
 		unknown: sentence{"It cannot be told who may review: the file of reviewers cannot be read. The log of the node says why.",
 			"读不到核对员名单，无法确认身份。节点日志中有原因。"},
@@ -92,7 +93,7 @@ func (p *Portal) reviewTable() []route {
 	return []route{
 		{
 			Path: "/api/v1/review/session", ID: "reviewer", Summary: "Who has signed in",
-			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.session),
+			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.whoIsIn),
 		},
 		{
 			Method: http.MethodPost, Path: "/api/v1/review/session", ID: "signIn", Summary: "Sign in as a reviewer; the session comes as a cookie",

@@ -89,15 +89,16 @@ func (p *Portal) table() []route {
 			handle:     promhttp.HandlerFor(p.o.Registry, promhttp.HandlerOpts{Registry: p.o.Registry}).ServeHTTP,
 		},
 	}
+	var doors []*door
 	table = append(table, p.interventionRoutes()...)
 	if p.o.Push != nil {
 		table = append(table, p.pushRoute())
 	}
 	if p.o.Jobs != nil {
-		table = append(table, p.jobsTable()...)
+		table, doors = append(table, p.jobsTable()...), append(doors, p.operators)
 	}
 	if p.o.Review != nil {
-		table = append(table, p.reviewTable()...)
+		table, doors = append(table, p.reviewTable()...), append(doors, p.reviewers)
 	}
 	if p.share != nil {
 		table = append(table, p.share.routes()...)
@@ -106,12 +107,13 @@ func (p *Portal) table() []route {
 		table = append(table, p.catalogueRoutes()...)
 	}
 	if p.requests != nil {
-		table = append(table, p.requests.routes()...)
+		table, doors = append(table, p.requests.routes()...), append(doors, p.requests.door)
 	}
 	if p.o.Supervision != nil {
-		table = append(table, p.supervisionRoutes(p.supervisionDoor())...)
+		d := p.supervisionDoor()
+		table, doors = append(table, p.supervisionRoutes(d)...), append(doors, d)
 	}
-	return table
+	return append(table, p.signInRoutes(doors)...)
 }
 
 // reply writes a value as JSON. The ETag is of the content, so that a reload that finds the same figures moves no bytes.

@@ -1,6 +1,7 @@
 package portal
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
@@ -27,6 +28,11 @@ type session struct {
 	name        string
 	since       time.Time // when the account was added
 	began, used time.Time
+
+	// Of somebody whom the OpenID Connect provider let in. No account file decides about them, whatever names stand there.
+	provided   bool
+	department string        // that they act for
+	length     time.Duration // of the session; 0: sessionLength
 }
 
 func newSessions(now func() time.Time) *sessions {
@@ -34,11 +40,18 @@ func newSessions(now func() time.Time) *sessions {
 }
 
 func (s session) over(now time.Time) bool {
-	return now.Sub(s.began) >= sessionLength || now.Sub(s.used) >= sessionIdle
+	return !now.Before(s.end()) || now.Sub(s.used) >= sessionIdle
 }
 
-// begin opens a session and returns its token.
+func (s session) end() time.Time { return s.began.Add(cmp.Or(s.length, sessionLength)) }
+
+// begin opens a session of a local account and returns its token.
 func (s *sessions) begin(name string, since time.Time) (token string, opened session) {
+	return s.enter(session{name: name, since: since})
+}
+
+// enter opens a session and returns its token.
+func (s *sessions) enter(opened session) (token string, _ session) {
 	var secret [32]byte
 	rand.Read(secret[:]) // never fails: crypto/rand ends the program rather
 	token = base64.RawURLEncoding.EncodeToString(secret[:])
@@ -56,7 +69,7 @@ func (s *sessions) begin(name string, since time.Time) (token string, opened ses
 	if len(s.open) >= mostSessions {
 		delete(s.open, longest) // the one that has been idle for longest
 	}
-	opened = session{name, since, now, now}
+	opened.began, opened.used = now, now
 	s.open[sha256.Sum256([]byte(token))] = opened
 	return token, opened
 }
@@ -93,5 +106,5 @@ const (
 )
 
 func (s session) reply() Session {
-	return Session{Name: s.name, ExpiresAt: s.began.Add(sessionLength).UTC().Truncate(time.Second)}
+	return Session{Name: s.name, ExpiresAt: s.end().UTC().Truncate(time.Second)}
 }

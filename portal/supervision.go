@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
@@ -87,7 +88,7 @@ const (
 
 func (p *Portal) supervisionDoor() *door {
 	return p.door(door{
-		to: "the supervision of accesses", accounts: p.o.Supervision.Supervisors, cookie: supervisionCookie, path: supervisionPath, header: supervisionHeader,
+		to: "the supervision of accesses", accounts: p.o.Supervision.Supervisors, cookie: supervisionCookie, path: supervisionPath, header: supervisionHeader, session: supervisionPath + "/session", page: "/supervision", right: county.MaySupervise,
 		closed: sentence{"Sign in first: who looked at whose records is for named supervisors alone.", "请先登录：访问记录只对具名的监督人员开放。"},
 		unknown: sentence{"It cannot be told who may supervise: the file of supervisors cannot be read. The log of the node says why.",
 			"读不到监督人员名单，无法确认身份。节点日志中有原因。"},
@@ -99,7 +100,7 @@ func (p *Portal) supervisionRoutes(d *door) []route {
 	return []route{
 		{
 			Path: supervisionPath + "/session", ID: "supervisor", Summary: "Who has signed in to supervise accesses",
-			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.session),
+			Result: Session{}, Problems: []int{401, 503}, Door: d.cookie, handle: d.signedIn(passive, d.whoIsIn),
 		},
 		{
 			Method: http.MethodPost, Path: supervisionPath + "/session", ID: "supervisorSignIn", Summary: "Sign in as a supervisor; the session comes as a cookie",

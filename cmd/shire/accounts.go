@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -140,7 +139,7 @@ func (a *app) knownDepartment(code string) error {
 	if err != nil {
 		return err
 	}
-	codes := s.departments()
+	codes := s.config.DepartmentCodes(s.contracts)
 	switch {
 	case code == "":
 		return inputf("an officer acts for one department; name it with --department, one of %s", strings.Join(codes, ", "))
@@ -148,16 +147,6 @@ func (a *app) knownDepartment(code string) error {
 		return inputf("the county has no department %q; %s", code, document.DidYouMean(code, codes))
 	}
 	return nil
-}
-
-// departments are the codes that county.yaml names, and those whose datasets there are.
-func (s *setup) departments() []string {
-	codes := slices.Collect(maps.Keys(s.config.Departments))
-	for _, c := range s.contracts {
-		codes = append(codes, c.Department)
-	}
-	slices.Sort(codes)
-	return slices.Compact(codes)
 }
 
 func (a *app) accountsRemove(of accountsOf) *cobra.Command {

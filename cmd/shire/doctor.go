@@ -10,6 +10,7 @@ import (
 
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline/warehouse"
+	"github.com/shirecounty/shire/portal/signon"
 	"github.com/shirecounty/shire/schemas/clickhouse"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
@@ -80,6 +81,13 @@ func (a *app) doctor(ctx context.Context) error {
 	s, err := a.readSetup()
 	if look("county.yaml, contracts, calendars, metrics", err) {
 		look("contracts and connectors fit together", a.check(ctx, s, true))
+		if o := s.config.Portal.OIDC; o != nil {
+			p, err := signon.New(*o, nil)
+			if err == nil {
+				err = p.Reach(ctx)
+			}
+			look("sign-on provider", err)
+		}
 		e, err := a.start(ctx, s, nil)
 		if errors.Is(err, embedded.ErrLocked) {
 			e, _, err = a.attach(s)

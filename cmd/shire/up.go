@@ -54,7 +54,7 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door, Register: register, Sharing: sharing, TLS: s.config.Portal.TLS,
+		Push: door, Register: register, Sharing: sharing, TLS: s.config.Portal.TLS, OIDC: s.config.Portal.OIDC,
 		Catalogue: exchange, Requests: exchange.pages(s, a.data), Supervision: &portal.SupervisionOptions{Log: exchange, Supervisors: accounts.Supervisors(a.data)},
 	})
 	if err != nil {

@@ -34,6 +34,14 @@ type Browser struct {
 
 	mu      sync.Mutex
 	foreign []string // addresses of other sites that were asked for
+	allowed string   // another site that the page may lead to
+}
+
+// Allow lets the page lead to one other site, a host with its port.
+func (b *Browser) Allow(host string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.allowed = host
 }
 
 // patience bounds each wait for the page. It is no measure: a page that takes so long hangs.
@@ -73,7 +81,9 @@ func Open(t testing.TB, address string) (*Browser, error) {
 		}
 		if asked, err := url.Parse(sent.Request.URL); err == nil && asked.Host != site.Host && (asked.Scheme == "http" || asked.Scheme == "https") {
 			b.mu.Lock()
-			b.foreign = append(b.foreign, asked.Host)
+			if asked.Host != b.allowed {
+				b.foreign = append(b.foreign, asked.Host)
+			}
 			b.mu.Unlock()
 		}
 	})
@@ -189,6 +199,12 @@ func (b *Browser) Size(width, height int64) {
 func (b *Browser) Reload() {
 	b.t.Helper()
 	run(b, chromedp.Navigate(b.Text("location.href")))
+}
+
+// Go opens another page.
+func (b *Browser) Go(address string) {
+	b.t.Helper()
+	run(b, chromedp.Navigate(address))
 }
 
 // Click clicks the first element that a selector finds, as a mouse does.

@@ -114,6 +114,7 @@ type Flow struct {
 type Portal struct {
 	Listen string     `yaml:"listen,omitempty" json:"listen,omitempty" jsonschema:"default=127.0.0.1:8080"`
 	TLS    *PortalTLS `yaml:"tls,omitempty" json:"tls,omitempty"`
+	OIDC   *OIDC      `yaml:"oidc,omitempty" json:"oidc,omitempty"`
 }
 
 // Pseudonyms are keyed hashes; nodes that shall give the same ones share the key.

@@ -55,6 +55,7 @@ func load(file string, kinds []string, env func(string) (string, bool)) (*Config
 		return nil, nil, append(problems, err.(document.Problems)...)
 	}
 	c.proveDatasets(fail, set)
+	c.proveSignOn(fail, c.DepartmentCodes(set))
 	c.proveSubscriptions(fail, set)
 	if err := problems.OrNil(); err != nil {
 		return nil, nil, err
@@ -89,6 +90,11 @@ func (c *Config) defaults() {
 	for _, secret := range []*Secret{&c.Engines.NATS.Password, &c.Engines.ClickHouse.Password, &c.Engines.ClickHouse.AnalystPassword, &c.Engines.ClickHouse.JobsPassword, &c.Pseudonyms.Key} {
 		if path, isFile := strings.CutPrefix(string(*secret), "file:"); isFile {
 			*secret = Secret("file:" + c.Resolve(path))
+		}
+	}
+	if o := c.Portal.OIDC; o != nil {
+		if path, isFile := strings.CutPrefix(string(o.ClientSecret), "file:"); isFile {
+			o.ClientSecret = Secret("file:" + c.Resolve(path))
 		}
 	}
 	for i := range c.Sharing.WarehouseUsers {
@@ -258,7 +264,12 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 			}
 		}
 		Pseudonyms struct{ Key string }
-		Sharing    struct {
+		Portal     struct {
+			OIDC struct {
+				Secret string `yaml:"client_secret"`
+			}
+		}
+		Sharing struct {
 			Subscriptions []struct{ Webhook struct{ Secret string } }
 			Users         []struct{ Password string } `yaml:"warehouse_users"`
 		}
@@ -273,6 +284,7 @@ func plainSecrets(doc *document.Document, text []byte) document.Problems {
 	problems = append(problems, plainAt(doc, "$.engines.clickhouse.analyst_password", written.Engines.ClickHouse.Analyst)...)
 	problems = append(problems, plainAt(doc, "$.engines.clickhouse.jobs_password", written.Engines.ClickHouse.Jobs)...)
 	problems = append(problems, plainAt(doc, "$.pseudonyms.key", written.Pseudonyms.Key)...)
+	problems = append(problems, plainAt(doc, "$.portal.oidc.client_secret", written.Portal.OIDC.Secret)...)
 	for i, s := range written.Sharing.Subscriptions {
 		problems = append(problems, plainAt(doc, fmt.Sprintf("$.sharing.subscriptions[%d].webhook.secret", i), s.Webhook.Secret)...)
 	}

@@ -158,6 +158,17 @@ export interface Door {
 export interface Session {
   name: string;
   expires_at: string;
+  sign_out?: string; // where the provider that let them in ends its own session
+}
+
+/** How people sign in beside local accounts: by the county's OpenID Connect provider, or not at all. */
+export interface SignInWays {
+  oidc: (Text & { origin: string }) | null;
+}
+
+/** Where a browser begins to sign in by the provider; it comes back to the page that it is on. */
+export function signOnURL(door: Door, origin: string, here: { pathname: string; search: string }): string {
+  return `${origin}${door.session}/oidc?back=${encodeURIComponent(here.pathname + here.search)}`;
 }
 
 /** Changes something behind a door. */

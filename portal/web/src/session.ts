@@ -39,8 +39,11 @@ export function useSession(door: Door): SignedIn {
     expire: useCallback(() => set({ ...out, ended: true }), []),
     leave: useCallback(() => {
       set(out); // what is on the screen goes first, whatever the portal answers
-      change(door, "DELETE", door.session).catch(() => {});
-    }, [door]),
+      const onward = now.session?.sign_out;
+      void change(door, "DELETE", door.session).catch(() => {}).then(() => {
+        if (onward) location.assign(onward); // or whoever comes next to this screen is one press of a button away from being in again
+      });
+    }, [door, now.session]),
     retry: useCallback(() => setTries((n) => n + 1), []),
   };
 }

@@ -208,6 +208,7 @@ export const en: Record<Key, string> = {
   "signin.what": "Personal data is shown here in the clear, to named reviewers alone. Every look is written down.",
   "signin.name": "Name",
   "signin.password": "Password",
+  "signin.or": "or with a local account",
   "signin.submit": "Sign in",
   "signin.busy": "Signing in…",
   "signin.ended": "Your session has ended. Sign in again; a reason that was not recorded is still there.",

@@ -207,6 +207,7 @@ export const zh = {
   "signin.what": "这里显示个人信息原文，只对具名的核对员开放。每次查看都会留痕。",
   "signin.name": "姓名",
   "signin.password": "密码",
+  "signin.or": "或使用本地账户",
   "signin.submit": "登录",
   "signin.busy": "正在登录……",
   "signin.ended": "登录已过期，请重新登录。没有提交的理由还在。",

@@ -1,5 +1,6 @@
 import { useEffect, useRef, useState } from "preact/hooks";
-import { change, Failure, type Door, type Session } from "../api";
+import { change, Failure, signOnURL, type Door, type Session, type SignInWays } from "../api";
+import { useRemote } from "../remote";
 import type { Format } from "../logic/format";
 import { sentence } from "./states";
 
@@ -17,6 +18,7 @@ export function SignIn({ door, what, ended, how, command, enter, format }: SignI
   const t = format.t;
   const [failure, setFailure] = useState<Failure | null>(null);
   const [busy, setBusy] = useState(false);
+  const ways = useRemote<SignInWays>("/api/v1/sign-in", "").data; // local accounts do without
   const name = useRef<HTMLInputElement>(null);
   const password = useRef<HTMLInputElement>(null);
   useEffect(() => name.current?.focus(), []);
@@ -39,6 +41,12 @@ export function SignIn({ door, what, ended, how, command, enter, format }: SignI
       <p>{what}</p>
       {ended && <p class="signin-note" role="status">{ended}</p>}
       {!isSecureContext && <p class="signin-note" role="alert">{t("signin.insecure", { scheme: "https" })}</p>}
+      {ways?.oidc && (
+        <p class="signin-on">
+          <a class="primary" href={signOnURL(door, ways.oidc.origin, location)}>{format.text(ways.oidc)}</a>
+          <span class="signin-or">{t("signin.or")}</span>
+        </p>
+      )}
       <form onSubmit={submit} aria-describedby={failure ? "signin-failure" : undefined}>
         <label>
           <span>{t("signin.name")}</span>

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { signOnURL } from "../api";
 import type { Explanation, Wording } from "./api";
 import { difference, relation } from "./diff";
 import { actionOf, moved, type Place } from "./keys";
@@ -117,5 +118,13 @@ describe("the address of the review", () => {
     expect(parse("?pair=339921198601201134_x&about=dog&lang=fr&theme=pink")).toEqual(start);
     expect(parse(`?pair=${a}_${a}`)).toEqual(start);
     expect(parse(`?pair=${a}`)).toEqual(start);
+  });
+});
+
+describe("signing in by the provider", () => {
+  it("begins at the portal's own origin and comes back to the page", () => {
+    const url = new URL(signOnURL({ session: "/api/v1/review/session", header: "" }, "https://data.county.example", { pathname: "/review", search: "?lang=en&pair=a_b" }));
+    expect(url.origin + url.pathname).toBe("https://data.county.example/api/v1/review/session/oidc");
+    expect(url.searchParams.get("back")).toBe("/review?lang=en&pair=a_b");
   });
 });
