@@ -67,7 +67,7 @@ func accessSecrets(list []push.Access) []string {
 func natsUsers(list []push.Access, secrets map[string]string) []embedded.NATSUser {
 	var users []embedded.NATSUser
 	for _, a := range list {
-		users = append(users, embedded.NATSUser{Name: a.User, Password: secrets[accessSecret(a)], Publish: a.Publish, Subscribe: a.Subscribe()})
+		users = append(users, embedded.NATSUser{Name: a.User, Password: secrets[accessSecret(a)], Publish: a.Publish, Subscribe: a.Subscribe(), API: a.API, APIPrefix: push.APIPrefix})
 	}
 	return users
 }
