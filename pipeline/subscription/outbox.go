@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/schemas/county"
@@ -59,6 +60,24 @@ func Sweep(ctx context.Context, b *bus.Bus, list []county.Subscription) (removed
 			return c.Deliver == county.DeliverNATS && c.Department == department && c.Name == name
 		})
 	})
+}
+
+// Unread is how many records lie in a department's outbox that it has not acknowledged; nil when it has none yet.
+func Unread(ctx context.Context, nc *nats.Conn, county, department, name string) (*uint64, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("JetStream is not usable: %w", err)
+	}
+	consumer, err := js.Consumer(ctx, bus.OutboxStream(county, department), name)
+	if errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the outbox of %s does not answer: %w", department, err)
+	}
+	info := consumer.CachedInfo()
+	n := info.NumPending + uint64(info.NumAckPending)
+	return &n, nil
 }
 
 func (w *worker) stateKey() string { return w.s.book.key(w.follows, "outbox") }

@@ -116,6 +116,9 @@ func (s *Subscription) proveDelivery(c *Config, fail func(path, do, format strin
 		if s.Webhook != (Webhook{}) {
 			fail(path+".webhook", "leave webhook out, or write deliver: webhook", "subscription %s is read from NATS and has no webhook", s.Name)
 		}
+		if s.Department != "" && !sourceShape.MatchString(s.Department) {
+			fail(path+".department", "use lower-case letters, digits and _, or deliver: webhook", "department %q cannot be a part of a NATS user's name", s.Department)
+		}
 		o := &s.Outbox
 		orDefault(&o.Records, 10_000)
 		orDefault(&o.Bytes, 64<<20)

@@ -60,6 +60,7 @@ func TestSubscriptionsThatAreRead(t *testing.T) {
 		{"deliver: nats, ", `webhook: {url: "https://x", secret: "${KEY}"}, `}:            "has no outbox",
 		{"deliver: nats, outbox: {records: 500}", "since: 2026-11-01"}:                    "not an address",
 		{"records: 500", "records: 100001"}:                                               "are not kept",
+		{"department: civil", "department: civil.x"}:                                      "a NATS user",
 		{"records: 500", "records: -1"}:                                                   "are not kept",
 		{"records: 500", "bytes: 1KiB"}:                                                   "too few",
 		{"records: 500", "unread: 1s"}:                                                    "too short",
