@@ -100,7 +100,10 @@ func (w *worker) open(ctx context.Context) error {
 		return w.s.book.remove(ctx, w.stateKey())
 	}
 	o := &outbox{waiting: map[pseudonym.ID]*waits{}}
-	if o.box, err = w.s.Bus.OpenOutbox(ctx, w.config.Department, w.s.limits[w.config.Department]); err != nil {
+	w.s.opening.Lock() // several subscriptions may want to make the department's outbox
+	o.box, err = w.s.Bus.OpenOutbox(ctx, w.config.Department, w.s.limits[w.config.Department])
+	w.s.opening.Unlock()
+	if err != nil {
 		return err
 	}
 	if err := o.box.Serve(ctx, w.config.Name); err != nil {

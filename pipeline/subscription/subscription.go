@@ -95,6 +95,7 @@ type Service struct {
 	mu     sync.Mutex // guards the hasher
 	behead func(step string) error
 
+	opening   sync.Mutex
 	limits    map[string]bus.OutboxLimits // by department
 	tendEvery time.Duration               // an outbox is looked at
 	idle      time.Duration               // the bus is waited for before other things are looked at
