@@ -280,6 +280,28 @@ func TestOutboxKilledAtEveryStep(t *testing.T) {
 	r.must(err)
 	r.must(r.nc.Flush())
 	steps := map[string]int{}
+	// Killed when an event was put there and nobody had noted it, and read and acknowledged before the next start.
+	for i, step := range []string{"sent", "announced", "sent"} {
+		r.welfare("W9", anna, fmt.Sprint(step, i), money)
+		dying := r.tending(nil)
+		dying.behead = func(at string) error {
+			if at == step {
+				return errKilled
+			}
+			return nil
+		}
+		r.must(dying.Run(t.Context(), []county.Subscription{c}))
+		h.take(9)
+		s := r.tending(nil)
+		stop := r.serve(s, c)
+		r.done(s, c)
+		h.take(9)
+		r.empties(c)
+		stop()
+	}
+	if got := short(h.got); got != "created:sent0 updated:announced1 updated:sent2" {
+		t.Fatal(got)
+	}
 	for n := 1; n <= 20; n++ {
 		r.send("welfare", row(change.Update, "W1", anna, fmt.Sprint("a", n), money, ""), row(change.Update, "W2", anna, fmt.Sprint("b", n), money, ""))
 		r.load()
