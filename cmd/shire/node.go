@@ -360,6 +360,9 @@ func (a *app) assemble(ctx context.Context, s *setup, e *engines) (*node, error)
 	if err := n.openInboxes(ctx); err != nil {
 		return nil, err
 	}
+	if err := n.openOutboxes(ctx); err != nil {
+		return nil, err
+	}
 	for _, src := range s.config.Sources {
 		source, err := ingest.NewSource(ingest.Options{
 			Bus: n.bus, Config: src, Contracts: s.contracts, Resolve: s.config.Resolve, Log: a.log,

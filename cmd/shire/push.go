@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/pipeline/ingest"
+	"github.com/shirecounty/shire/pipeline/subscription"
 	"github.com/shirecounty/shire/schemas/county"
 )
 
@@ -48,9 +50,35 @@ func (n *node) openInboxes(ctx context.Context) error {
 	return nil
 }
 
-// accesses are what departments may do on NATS.
-func (s *setup) accesses() []push.Access {
+// openOutboxes removes what lies on the bus for subscriptions that are not read from NATS any more.
+func (n *node) openOutboxes(ctx context.Context) error {
+	removed, err := subscription.Sweep(ctx, n.bus, n.config.Sharing.Subscriptions)
+	if removed > 0 {
+		n.log.Warn("county.yaml has subscriptions no more that were read from NATS: what lay unread in their outboxes was removed", "records", removed)
+	}
+	return err
+}
+
+// publishers are what departments may do on NATS that publish by themselves, without what else they may.
+func (s *setup) publishers() []push.Access {
 	return push.Accesses(s.config.County.Division, s.config.Sources, s.contracts)
+}
+
+// accesses are what departments may do on NATS: publish, and read what they have subscribed to.
+func (s *setup) accesses() []push.Access {
+	list := s.publishers()
+	for _, c := range s.config.Sharing.Subscriptions {
+		if c.Deliver != county.DeliverNATS {
+			continue
+		}
+		i, known := slices.BinarySearchFunc(list, c.Department, func(a push.Access, code string) int { return strings.Compare(a.Department, code) })
+		if !known {
+			list = slices.Insert(list, i, push.AccessOf(c.Department))
+		}
+		requests, acks := bus.OutboxRequests(s.config.County.Division, c.Department, c.Name)
+		list[i].API, list[i].Publish = append(list[i].API, requests...), append(list[i].Publish, acks)
+	}
+	return list
 }
 
 // accessSecret names a NATS user's password among the generated secrets.
@@ -67,7 +95,7 @@ func accessSecrets(list []push.Access) []string {
 func natsUsers(list []push.Access, secrets map[string]string) []embedded.NATSUser {
 	var users []embedded.NATSUser
 	for _, a := range list {
-		users = append(users, embedded.NATSUser{Name: a.User, Password: secrets[accessSecret(a)], Publish: a.Publish, Subscribe: a.Subscribe()})
+		users = append(users, embedded.NATSUser{Name: a.User, Password: secrets[accessSecret(a)], Publish: a.Publish, Subscribe: a.Subscribe(), API: a.API, APIPrefix: push.APIPrefix})
 	}
 	return users
 }
@@ -129,7 +157,7 @@ func (a *app) pushCredentials() *cobra.Command {
 func (a *app) natsConfig(s *setup) error {
 	list := s.accesses()
 	if len(list) == 0 {
-		return inputf("%s has no source of kind push with nats: true", s.config.File)
+		return inputf("%s has no source of kind push with nats: true, and no subscription with deliver: nats", s.config.File)
 	}
 	a.result = credentials{Config: push.ServerConfig(list)}
 	a.say("%s", strings.TrimRight(push.ServerConfig(list), "\n"))
@@ -152,7 +180,7 @@ func (a *app) credentials(s *setup, name string, reveal bool) error {
 		a.say("webhook: POST %s on the portal's address (portal.listen: %s)", c.Webhook, s.config.Portal.Listen)
 		a.say("  signed in Shire-Signature with the secret that with.secret of the source names; docs/connectors/http-push.md says how")
 	}
-	access, ok := push.Of(s.accesses(), source, s.contracts)
+	access, ok := push.Of(s.publishers(), source, s.contracts)
 	if !ok {
 		a.result = c
 		if reveal {
@@ -166,10 +194,18 @@ func (a *app) credentials(s *setup, name string, reveal bool) error {
 	}
 	c.NATS = &natsAccount{Address: address, User: access.User, Subjects: access.Publish, InboxPrefix: access.Replies}
 	a.result = c
+	a.sayAccount(address, access)
+	a.say("  publishes to: %s (the last part tells an event from the others: its id)", strings.Join(access.Publish, ", "))
+	return a.sayPassword(s, access, reveal)
+}
+
+func (a *app) sayAccount(address string, access push.Access) {
 	a.say("NATS: %s", orDefault(address, "the address shows while the node runs; pin its port with engines.nats.port"))
 	a.say("  user: %s", access.User)
-	a.say("  publishes to: %s (the last part tells an event from the others: its id)", strings.Join(access.Publish, ", "))
 	a.say("  inbox prefix of the client: %s", access.Replies)
+}
+
+func (a *app) sayPassword(s *setup, access push.Access, reveal bool) error {
 	switch {
 	case s.config.Engines.NATS.Address != "":
 		a.say("  password: what %s was on the NATS server when it started", access.PasswordVariable())

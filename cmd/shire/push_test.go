@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/shirecounty/shire/deploy/embedded"
 )
@@ -24,11 +25,16 @@ county: {division: "339921", name_zh: 澄溪县, name_en: Chengxi County}
 contracts: contracts
 departments:
   grid: {zh: 网格化服务中心, en: Grid Service Centre}
+  police: {zh: 公安局, en: Police}
 sources:
   - name: grid
     kind: push
     datasets: [calls]
     with: {secret: "file:secret", nats: true}
+sharing:
+  purposes: {patrol: {zh: 巡查, en: Patrol}}
+  subscriptions:
+    - {name: calls_of_police, department: police, dataset: calls, purpose: patrol, deliver: nats}
 flow: {pack_linger: 50ms, load_age: 100ms}
 portal: {listen: "127.0.0.1:0"}
 `
@@ -119,6 +125,7 @@ func TestDepartmentSendsByItself(t *testing.T) {
 	if rows := query(t, data, "SELECT sum(rows) FROM ops.loads WHERE table_name = 'store.incidents'"); rows[0][0] != 2.0 {
 		t.Errorf("two calls were loaded as %v rows", rows[0][0])
 	}
+	readsFromNATS(t, data)
 	for _, args := range [][]string{{"push", "credentials", "grid"}, {"push", "credentials", "grid", "--reveal"}, {"push", "credentials", "--nats-config", "--json"}} {
 		r := shire(t, append(args, "--data", data)...)
 		if strings.Contains(r.String(), password) || strings.Contains(r.String(), pushedSecret) {
@@ -130,5 +137,50 @@ func TestDepartmentSendsByItself(t *testing.T) {
 	}
 	if r := up.Stop(); r.Code != exitOK {
 		t.Errorf("the platform did not stop well: %v", r)
+	}
+}
+
+// readsFromNATS proves that the department with a subscription reaches its consumer with what the commands print.
+func readsFromNATS(t *testing.T, data string) {
+	t.Helper()
+	var account readerAccount
+	envelopeOf(t, shire(t, "subscriptions", "credentials", "calls_of_police", "--json", "--data", data).ok(t), &account)
+	secrets, err := embedded.LoadOrCreateSecrets(data, "nats."+account.User)
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect(account.Address, nats.UserInfo(account.User, secrets["nats."+account.User]), nats.CustomInboxPrefix(account.InboxPrefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := jetstream.NewWithAPIPrefix(nc, account.APIPrefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	consumer, err := js.Consumer(t.Context(), account.Stream, account.Consumer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := consumer.FetchNoWait(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for msg := range batch.Messages() {
+		t.Errorf("nothing is granted, and it is given %s", msg.Subject())
+	}
+	if err := batch.Error(); err != nil {
+		t.Error(err)
+	}
+	var list []standing
+	envelopeOf(t, shire(t, "subscriptions", "list", "--json", "--data", data).ok(t), &list)
+	if len(list) != 1 || list[0].Deliver != "nats" || list[0].Unread == nil || *list[0].Unread != 0 {
+		t.Errorf("%+v", list)
+	}
+	for _, wrong := range [][]string{{"nobody"}, {"calls_of_police", "--reveal"}} {
+		r := shire(t, append([]string{"subscriptions", "credentials", "--data", data}, wrong...)...)
+		if r.Code != exitInput || strings.Contains(r.String(), secrets["nats."+account.User]) {
+			t.Errorf("%v: %v", wrong, r)
+		}
 	}
 }

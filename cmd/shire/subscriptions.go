@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/shirecounty/shire/pipeline/identity"
 	"github.com/shirecounty/shire/pipeline/subscription"
+	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
@@ -55,7 +57,7 @@ func (a *app) subscriptionsCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "subscriptions", Short: "Departments that are sent the changes of what they were granted", Args: cobra.ArbitraryArgs, RunE: group,
 	}
-	cmd.AddCommand(a.subscriptionsList(), a.subscriptionsParked(), a.subscriptionsRetry(), a.subscriptionsDrop())
+	cmd.AddCommand(a.subscriptionsList(), a.subscriptionsParked(), a.subscriptionsRetry(), a.subscriptionsDrop(), a.subscriptionsCredentials())
 	return cmd
 }
 
@@ -72,9 +74,11 @@ func (a *app) withBook(ctx context.Context, fn func(context.Context, *setup, *su
 
 // standing is a line of shire subscriptions list.
 type standing struct {
-	Name       string `json:"name"`
-	Department string `json:"department,omitempty"` // empty when county.yaml names it no more
-	Dataset    string `json:"dataset"`
+	Name       string  `json:"name"`
+	Department string  `json:"department,omitempty"` // empty when county.yaml names it no more
+	Dataset    string  `json:"dataset"`
+	Deliver    string  `json:"deliver,omitempty"`
+	Unread     *uint64 `json:"unread,omitempty"` // records in the outbox that the department has not acknowledged
 	subscription.Progress
 }
 
@@ -82,15 +86,19 @@ func (a *app) subscriptionsList() *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "How each subscription stands: what is parked, and why it does not get on", Args: exactly(0, "no arguments"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return a.withBook(cmd.Context(), a.listSubscriptions)
+			return a.withWarehouse(cmd.Context(), a.listSubscriptions)
 		},
 	}
 }
 
-func (a *app) listSubscriptions(ctx context.Context, s *setup, b *subscription.Book) error {
+func (a *app) listSubscriptions(ctx context.Context, s *setup, e *engines) error {
+	b, err := subscription.OpenBook(ctx, e.nc, s.config.County.Division, s.config.Engines.NATS.Replicas)
+	if err != nil {
+		return err
+	}
 	list := []standing{}
 	for _, c := range s.config.Sharing.Subscriptions {
-		list = append(list, standing{Name: c.Name, Department: c.Department, Dataset: c.Dataset})
+		list = append(list, standing{Name: c.Name, Department: c.Department, Dataset: c.Dataset, Deliver: c.Deliver})
 	}
 	known, err := b.Known(ctx)
 	if err != nil {
@@ -106,9 +114,17 @@ func (a *app) listSubscriptions(ctx context.Context, s *setup, b *subscription.B
 		if l.Progress, err = b.Progress(ctx, subscription.Follows{Name: l.Name, Dataset: l.Dataset}); err != nil {
 			return err
 		}
+		if l.Deliver == county.DeliverNATS {
+			if l.Unread, err = subscription.Unread(ctx, e.nc, s.config.County.Division, l.Department, l.Name); err != nil {
+				return err
+			}
+		}
 		where := "to " + l.Department
 		if l.Department == "" {
 			where = "county.yaml names it no more"
+		}
+		if l.Unread != nil {
+			where += fmt.Sprintf(" on NATS; %d unread", *l.Unread)
 		}
 		a.say("%s: %s, %s; %d parked, %d dropped", l.Name, l.Dataset, where, l.Parked, l.Dropped)
 		switch t := l.Trouble; {

@@ -200,7 +200,7 @@ func TestAccessOfASource(t *testing.T) {
 		{Name: "f", Kind: "file", Datasets: []string{"d"}, With: map[string]any{"nats": true}},
 	}
 	list := push.Accesses(division, sources, set)
-	if got, want := fmt.Sprint(list), "[{one department_one [inbox.330000.one.a.* inbox.330000.one.b.*] _INBOX_one}]"; got != want {
+	if got, want := fmt.Sprint(list), "[{one department_one [inbox.330000.one.a.* inbox.330000.one.b.*] _INBOX_one []}]"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	for i, want := range []bool{true, true, false, false} {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +53,11 @@ type NATSOptions struct {
 type NATSUser struct {
 	Name, Password     string
 	Publish, Subscribe []string
+
+	// API are requests to JetStream's interface that the user may make, such as "CONSUMER.INFO.stream.consumer". The user writes
+	// APIPrefix before them: $JS.API is the interface of its own account, which has no streams.
+	API       []string
+	APIPrefix string // required with API
 }
 
 // NATS tells how to reach the embedded nats-server.
@@ -98,7 +104,7 @@ func startNATS(ctx context.Context, o NATSOptions, dir, password string, log *sl
 			Password: hash,
 			Account:  account,
 			Permissions: &server.Permissions{
-				Publish:   onlySubjects(user.Publish),
+				Publish:   onlySubjects(slices.Concat(user.Publish, prefixed(user.APIPrefix, user.API))),
 				Subscribe: onlySubjects(user.Subscribe),
 			},
 		})
@@ -179,15 +185,35 @@ func separate(user NATSUser, accounts *[]*server.Account) (*server.Account, erro
 	}
 	system, own := (*accounts)[0], server.NewAccount(user.Name)
 	*accounts = append(*accounts, own)
-	for _, pattern := range user.Publish {
-		if err := system.AddServiceExport(pattern, nil); err != nil {
-			return nil, fmt.Errorf("%s: %w", pattern, err)
+	hand := func(answers server.ServiceRespType, theirs, ours string) error {
+		if err := system.AddServiceExportWithResponse(ours, answers, nil); err != nil {
+			return fmt.Errorf("%s: %w", ours, err)
 		}
-		if err := own.AddServiceImport(system, pattern, pattern); err != nil {
-			return nil, fmt.Errorf("%s: %w", pattern, err)
+		if err := own.AddServiceImport(system, theirs, ours); err != nil {
+			return fmt.Errorf("%s: %w", theirs, err)
+		}
+		return nil
+	}
+	for _, pattern := range user.Publish {
+		if err := hand(server.Singleton, pattern, pattern); err != nil {
+			return nil, err
+		}
+	}
+	for i, theirs := range prefixed(user.APIPrefix, user.API) {
+		// One request for the next messages is answered with each of them.
+		if err := hand(server.Streamed, theirs, "$JS.API."+user.API[i]); err != nil {
+			return nil, err
 		}
 	}
 	return own, nil
+}
+
+func prefixed(prefix string, subjects []string) []string {
+	var out []string
+	for _, s := range subjects {
+		out = append(out, prefix+"."+s)
+	}
+	return out
 }
 
 // hashed is what nats-server wants for a password. The hash never leaves this process, so the lowest cost will do.

@@ -25,6 +25,7 @@ const Bucket = "SUBSCRIPTIONS"
 //	COUNTY.NAME.DATASET.parked.RECORD    see Parked
 //	COUNTY.NAME.DATASET.trouble          see Trouble
 //	COUNTY.NAME.DATASET.again            see again
+//	COUNTY.NAME.DATASET.outbox           see outboxState
 type Book struct {
 	kv     jetstream.KeyValue
 	county string
@@ -40,9 +41,11 @@ type position struct {
 // sent is what a receiver knows of a record. It is written before each attempt, as unsure, and after it.
 type sent struct {
 	Version  uint64     `json:"version"`
-	Digest   string     `json:"digest"` // of what was shown
-	Unsure   bool       `json:"unsure"` // whether the receiver has it: nobody noted how the attempt ended
-	Known    bool       `json:"known"`  // the receiver has taken some version
+	Digest   string     `json:"digest"`            // of what was shown
+	Unsure   bool       `json:"unsure"`            // whether the receiver has it: nobody noted how the attempt ended
+	Known    bool       `json:"known"`             // the receiver has taken some version
+	Waiting  uint64     `json:"waiting,omitempty"` // the message in the outbox that is not known to be read
+	Gone     bool       `json:"gone,omitempty"`    // which says that the record is deleted
 	Parties  []sentWith `json:"parties,omitempty"`
 	Division string     `json:"division,omitempty"`
 }

@@ -26,6 +26,7 @@ type event struct {
 	accesses []audit.Access // what is written down before it is sent (I8); none for datasets about nobody
 	sent     sent           // what the receiver may know from the attempt on
 	gone     bool           // the record is deleted: afterwards the receiver knows nothing
+	version  uint64         // of the record
 }
 
 // cover is what may be shown of a record, and for which cases.
@@ -41,38 +42,59 @@ func (w *worker) compose(ctx context.Context, id pseudonym.ID) (*event, error) {
 	if err != nil {
 		return nil, err
 	}
-	record, err := w.s.Records.Get(id)
+	v, err := w.view(id, requests)
 	if err != nil {
 		return nil, err
 	}
-	if record == nil {
+	if v == nil {
 		return w.deletion(ctx, id, requests)
 	}
-	if record.Dataset != w.dataset.Name {
-		return nil, nil
+	if m := w.lies(id); len(v.fields) == 0 || m != nil && v.record.Version < m.sent.Version {
+		return nil, nil // what lies there is newer than the store, which is being made anew
 	}
-	c, err := w.covered(record.Mentions, record.Division, requests)
-	if err != nil || len(c.fields) == 0 {
-		return nil, err
-	}
-	data := w.show(record, c.fields)
-	data[RecordMember] = id.String()
-	digest := w.digest(data)
 	var had sent
 	known, err := w.s.book.get(ctx, w.sentKey(id), &had)
-	if err != nil || known > 0 && had.Digest == digest && !had.Unsure {
+	if err != nil || known > 0 && had.Digest == v.digest && !had.Unsure {
 		return nil, err
 	}
 	what := "created"
 	if had.Known {
 		what = "updated"
 	}
-	at := record.SourceTime
+	at := v.record.SourceTime
 	if at.IsZero() {
-		at = record.Received
+		at = v.record.Received
 	}
-	e := &event{accesses: c.accesses, sent: sent{Version: record.Version, Digest: digest, Known: had.Known, Parties: c.parties, Division: record.Division}}
-	return e, w.write(e, what, record.Version, digest, at, data)
+	e := &event{accesses: v.accesses, version: v.record.Version,
+		sent: sent{Version: v.record.Version, Digest: v.digest, Known: had.Known, Waiting: had.Waiting, Parties: v.parties, Division: v.record.Division}}
+	return e, w.write(e, what, v.digest, at, v.data)
+}
+
+// view is what may be shown of a record at this moment.
+type view struct {
+	record *serving.Record
+	cover
+	data   map[string]any
+	digest string
+}
+
+// view looks at a record; nil when it is not there. Where nothing may be shown it has no fields.
+func (w *worker) view(id pseudonym.ID, requests []*sharing.Request) (*view, error) {
+	record, err := w.s.Records.Get(id)
+	if record == nil || err != nil {
+		return nil, err
+	}
+	v := &view{record: record}
+	if record.Dataset != w.dataset.Name {
+		return v, nil
+	}
+	if v.cover, err = w.covered(record.Mentions, record.Division, requests); err != nil {
+		return nil, err
+	}
+	v.data = w.show(record, v.fields)
+	v.data[RecordMember] = id.String()
+	v.digest = w.digest(v.data)
+	return v, nil
 }
 
 // deletion tells that a record is gone, to who was told that it was there and might still see it.
@@ -86,15 +108,9 @@ func (w *worker) deletion(ctx context.Context, id pseudonym.ID, requests []*shar
 	if err != nil || version <= had.Version {
 		return nil, err // that it is not here does not say that it was deleted
 	}
-	var c cover
-	if w.personal {
-		for _, p := range had.Parties {
-			if err := w.ask(&c, p, had.Division, requests); err != nil {
-				return nil, err
-			}
-		}
-	} else {
-		c = w.standing(had.Division, requests)
+	c, err := w.left(had, requests)
+	if err != nil {
+		return nil, err
 	}
 	if len(c.fields) == 0 {
 		return nil, w.s.book.remove(ctx, w.sentKey(id)) // it is of no use any more
@@ -103,8 +119,21 @@ func (w *worker) deletion(ctx context.Context, id pseudonym.ID, requests []*shar
 		c.accesses[i].Fields = []string{RecordMember}
 	}
 	data := map[string]any{RecordMember: id.String()}
-	e := &event{accesses: c.accesses, sent: had, gone: true}
-	return e, w.write(e, "deleted", version, w.digest(data), time.Time{}, data)
+	e := &event{accesses: c.accesses, sent: had, gone: true, version: version}
+	return e, w.write(e, "deleted", w.digest(data), time.Time{}, data)
+}
+
+// left is what may still be shown to who was told of a record that is not there any more.
+func (w *worker) left(had sent, requests []*sharing.Request) (c cover, err error) {
+	if !w.personal {
+		return w.standing(had.Division, requests), nil
+	}
+	for _, p := range had.Parties {
+		if err := w.ask(&c, p, had.Division, requests); err != nil {
+			return cover{}, err
+		}
+	}
+	return c, nil
 }
 
 // covered is what may be shown of a record that makes some mentions.
@@ -227,9 +256,9 @@ func (w *worker) digest(data map[string]any) string {
 }
 
 // write makes the CloudEvent. Its id is the same however often this version is sent as it is shown now.
-func (w *worker) write(e *event, what string, version uint64, digest string, at time.Time, data map[string]any) (err error) {
+func (w *worker) write(e *event, what, digest string, at time.Time, data map[string]any) (err error) {
 	bus := w.s.Bus.ID()
-	e.id = fmt.Sprintf("%s-%d-%s", bus[:min(8, len(bus))], version, digest)
+	e.id = fmt.Sprintf("%s-%d-%s", bus[:min(8, len(bus))], e.version, digest)
 	for i := range e.accesses {
 		e.accesses[i].Reason = "subscription: event " + e.id
 	}

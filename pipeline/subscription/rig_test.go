@@ -52,7 +52,8 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer os.RemoveAll(dir)
-	engines, err = embedded.Start(context.Background(), embedded.Options{Dir: dir, Version: "1.0.0", ClickHouse: embedded.ClickHouseOptions{Disabled: true}, Log: slog.New(slog.DiscardHandler)})
+	engines, err = embedded.Start(context.Background(), embedded.Options{Dir: dir, Version: "1.0.0", ClickHouse: embedded.ClickHouseOptions{Disabled: true}, Log: slog.New(slog.DiscardHandler),
+		NATS: embedded.NATSOptions{Users: []embedded.NATSUser{hallUser()}}})
 	if err != nil {
 		panic(err)
 	}

@@ -1,5 +1,5 @@
 // Package subscription sends departments the changes of what they were granted: CloudEvents, by signed webhook, to be taken by
-// whoever checks what connectors/push checks.
+// whoever checks what connectors/push checks, or into the department's outbox on NATS, to be read by a user of its own.
 //
 // An event says what a record is now, as far as it may be shown at the moment of sending: never what it was before. So a version
 // that was followed by another before it was sent is not sent any more, what waited for long is as fresh as what did not, and
@@ -18,6 +18,8 @@
 //     once when it says that the event itself is wrong, the record is parked, and the next one's turn comes. A parked record waits
 //     until it is sent by command or because it changed again.
 //   - The receiver says that it is gone for good (410): nothing more is sent, and nothing passed over, until a person says so.
+//   - Nobody reads an outbox: it takes no more than it may hold, which is as if a webhook did not answer, and what lay there too
+//     long is taken out and parked. What lies there is looked at all the time, and removed when it may not be shown any more.
 //   - The bus, the audit log, the store of records or identity is away: nothing is sent until it is back.
 //   - Two processes serve one subscription: the position is fenced, so that one of them begins anew from where the other is.
 package subscription
@@ -92,13 +94,18 @@ type Service struct {
 	web    *http.Client
 	mu     sync.Mutex // guards the hasher
 	behead func(step string) error
+
+	opening   sync.Mutex
+	limits    map[string]bus.OutboxLimits // by department
+	tendEvery time.Duration               // an outbox is looked at
+	idle      time.Duration               // the bus is waited for before other things are looked at
 }
 
 // How long things may take.
 const (
 	sendTimeout = 15 * time.Second
 	longestWait = 5 * time.Minute
-	idleWait    = time.Second
+	longestFull = 10 * time.Second // between tries while the outbox is full
 )
 
 // New opens the state of the county's subscriptions.
@@ -120,7 +127,7 @@ func New(ctx context.Context, o Options) (*Service, error) {
 		t.MaxIdleConnsPerHost = 1
 		o.Transport = t
 	}
-	s := &Service{Options: o, book: book, behead: func(string) error { return nil }}
+	s := &Service{Options: o, book: book, behead: func(string) error { return nil }, limits: map[string]bus.OutboxLimits{}, tendEvery: time.Second, idle: time.Second}
 	s.web = &http.Client{Transport: o.Transport, Timeout: sendTimeout,
 		// What is personal goes where county.yaml says and nowhere else, whatever the receiver answers.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
@@ -137,6 +144,7 @@ func (s *Service) Run(ctx context.Context, list []county.Subscription) error {
 			return err
 		}
 		workers = append(workers, w)
+		s.limits[c.Department] = limits(list, c.Department)
 	}
 	var running sync.WaitGroup
 	for _, w := range workers {

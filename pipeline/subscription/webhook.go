@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/shirecounty/shire/connectors/push"
+	"github.com/shirecounty/shire/schemas/pseudonym"
 )
 
 // verdict is what follows from a receiver's answer.
@@ -41,13 +42,13 @@ const mostAnswer = 64 << 10
 const mostAsked = 15 * time.Minute
 
 // post sends an event. The error is a *refused when the receiver is to blame.
-func (w *worker) post(ctx context.Context, body []byte) error {
+func (w *worker) post(ctx context.Context, _ pseudonym.ID, e *event) error {
 	now := w.s.Clock()
-	signature, err := push.Sign(w.config.Webhook.Digest, w.secret, now, body)
+	signature, err := push.Sign(w.config.Webhook.Digest, w.secret, now, e.body)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.config.Webhook.URL, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, w.config.Webhook.URL, bytes.NewReader(e.body))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,8 @@ type worker struct {
 	dataset  *contract.Dataset
 	personal bool
 	follows  Follows
-	secret   []byte
+	secret   []byte  // of the webhook
+	outbox   *outbox // nil when it is sent by webhook, and until it was opened
 	log      *slog.Logger
 
 	through  uint64 // the store of records has to be so far
@@ -38,12 +39,15 @@ type worker struct {
 }
 
 func (s *Service) worker(c county.Subscription) (*worker, error) {
-	secret, err := c.Webhook.Secret.Reveal()
-	if err != nil {
-		return nil, fmt.Errorf("subscription %s: webhook.secret cannot be read: %w", c.Name, err)
-	}
-	if len(secret) < push.MinSecret {
-		return nil, fmt.Errorf("subscription %s: webhook.secret has %d characters; make one of at least %d, such as: openssl rand -hex 32", c.Name, len(secret), push.MinSecret)
+	var secret string
+	if c.Deliver != county.DeliverNATS {
+		var err error
+		if secret, err = c.Webhook.Secret.Reveal(); err != nil {
+			return nil, fmt.Errorf("subscription %s: webhook.secret cannot be read: %w", c.Name, err)
+		}
+		if len(secret) < push.MinSecret {
+			return nil, fmt.Errorf("subscription %s: webhook.secret has %d characters; make one of at least %d, such as: openssl rand -hex 32", c.Name, len(secret), push.MinSecret)
+		}
 	}
 	d := s.Contracts[c.Dataset]
 	if d == nil {
@@ -100,6 +104,9 @@ func (w *worker) follow(ctx context.Context) error {
 		return err
 	}
 	w.through = at.Sequence
+	if err := w.open(ctx); err != nil {
+		return err
+	}
 	if err := w.expired(ctx, at); err != nil {
 		return err
 	}
@@ -109,10 +116,13 @@ func (w *worker) follow(ctx context.Context) error {
 	}
 	defer reader.Close()
 	for {
+		if err := w.tend(ctx); err != nil {
+			return err
+		}
 		if err := w.orders(ctx); err != nil {
 			return err
 		}
-		msg, err := reader.Next(ctx, idleWait)
+		msg, err := reader.Next(ctx, w.s.idle)
 		if errors.Is(err, bus.ErrIdle) {
 			continue
 		}
@@ -134,7 +144,7 @@ func (w *worker) follow(ctx context.Context) error {
 
 // begin finds where the subscription is, and what is parked.
 func (w *worker) begin(ctx context.Context) (at position, revision uint64, err error) {
-	w.audited, w.parked = "", map[pseudonym.ID]bool{}
+	w.audited, w.parked, w.outbox = "", map[pseudonym.ID]bool{}, nil
 	list, err := w.s.book.Parked(ctx, w.follows)
 	if err != nil {
 		return at, 0, err
@@ -207,6 +217,9 @@ func (w *worker) expired(ctx context.Context, at position) error {
 // ready waits until the store of records has what the subscription has read: a store that is made anew has nothing at first.
 func (w *worker) ready(ctx context.Context) error {
 	for w.s.Records.Position() < w.through {
+		if err := w.tend(ctx); err != nil {
+			return err
+		}
 		if err := sleep(ctx, 20*time.Millisecond); err != nil {
 			return err
 		}
@@ -250,6 +263,14 @@ func (w *worker) tell(ctx context.Context, id pseudonym.ID, once bool) error {
 		if err := w.ready(ctx); err != nil {
 			return err
 		}
+		if err := w.tend(ctx); err != nil {
+			return err
+		}
+		if w.lies(id) != nil { // whether it was read tells whether the next one is news of a record that is known
+			if err := w.acknowledged(ctx); err != nil {
+				return err
+			}
+		}
 		e, err := w.compose(ctx, id)
 		if err != nil {
 			return err
@@ -288,7 +309,11 @@ func (w *worker) tell(ctx context.Context, id pseudonym.ID, once bool) error {
 
 // pause doubles with each try, with jitter, so that subscriptions that failed together do not come back together.
 func (w *worker) pause(tries int, asked time.Duration) time.Duration {
-	d := min(w.s.FirstWait<<min(tries-1, 20), longestWait)
+	longest := longestWait
+	if w.outbox != nil {
+		longest = longestFull
+	}
+	d := min(w.s.FirstWait<<min(tries-1, 20), longest)
 	d = time.Duration(float64(d) * (0.8 + 0.4*rand.Float64()))
 	return max(d, asked)
 }
@@ -322,23 +347,39 @@ func (w *worker) send(ctx context.Context, id pseudonym.ID, e *event) error {
 	if err := w.s.behead("announced"); err != nil {
 		return err
 	}
-	if err := w.post(ctx, e.body); err != nil {
+	deliver := w.post
+	if w.outbox != nil {
+		deliver = w.put
+	}
+	if err := deliver(ctx, id, e); err != nil {
 		return err
 	}
 	if err := w.s.behead("sent"); err != nil {
 		return err
 	}
-	var err error
-	if e.gone {
-		err = w.s.book.remove(ctx, w.sentKey(id))
-	} else {
-		e.sent.Unsure, e.sent.Known = false, true
-		err = w.s.book.put(ctx, w.sentKey(id), e.sent)
-	}
-	if err != nil {
+	if err := w.note(ctx, id, e); err != nil {
 		return err
 	}
 	return w.s.behead("noted")
+}
+
+// note notes that an event was delivered: the receiver knows it, or it waits in the outbox.
+func (w *worker) note(ctx context.Context, id pseudonym.ID, e *event) error {
+	e.sent.Unsure = false
+	m := w.lies(id)
+	switch {
+	case m == nil && e.gone:
+		return w.s.book.remove(ctx, w.sentKey(id))
+	case m == nil:
+		e.sent.Known, e.sent.Waiting = true, 0
+	}
+	if err := w.s.book.put(ctx, w.sentKey(id), e.sent); err != nil {
+		return err
+	}
+	if m != nil {
+		m.sent = e.sent
+	}
+	return nil
 }
 
 // park lets a record wait for a person, or for its next change.
@@ -378,6 +419,9 @@ func (w *worker) wait(ctx context.Context, d time.Duration) error {
 		if err == nil && revision > w.ordered { // while the bus is away nobody can order anything
 			w.ordered = revision
 			return nil
+		}
+		if err := w.tend(ctx); err != nil {
+			return err
 		}
 		left := time.Until(until)
 		if d >= 0 && left <= 0 {

@@ -21,11 +21,29 @@ type Subscription struct {
 	Fields     []string `yaml:"fields,omitempty" json:"fields,omitempty" jsonschema:"description=Fields that are wanted; all that are granted when absent"`
 	Purpose    string   `yaml:"purpose" json:"purpose" jsonschema:"required,description=Purpose for which the data was granted"`
 	Since      string   `yaml:"since,omitempty" json:"since,omitempty" jsonschema:"description=Changes from this day or time on (2026-11-01 or RFC 3339); those after the first start when absent"`
-	Webhook    Webhook  `yaml:"webhook" json:"webhook" jsonschema:"required"`
+	Deliver    string   `yaml:"deliver,omitempty" json:"deliver,omitempty" jsonschema:"enum=webhook,enum=nats,default=webhook,description=Sent to an address\\, or put into the department's outbox on NATS\\, which it reads as a user of its own"`
+	Webhook    Webhook  `yaml:"webhook,omitempty" json:"webhook,omitempty"`
+	Outbox     Outbox   `yaml:"outbox,omitempty" json:"outbox,omitempty"`
 	ParkAfter  Duration `yaml:"park_after,omitempty" json:"park_after,omitempty" jsonschema:"description=How long a change is tried before it is parked and the next one's turn comes; 6h when absent"`
 
 	From time.Time `yaml:"-" json:"-"` // Since, read; zero when absent
 }
+
+// How events are delivered.
+const (
+	DeliverWebhook = "webhook"
+	DeliverNATS    = "nats"
+)
+
+// Outbox bounds what a subscription may have lie unread on NATS.
+type Outbox struct {
+	Records int      `yaml:"records,omitempty" json:"records,omitempty" jsonschema:"description=So many records; 10000 when absent and 100000 at most"`
+	Bytes   Bytes    `yaml:"bytes,omitempty" json:"bytes,omitempty" jsonschema:"description=So much; 64MiB when absent. The subscriptions of one department share what they have together"`
+	Unread  Duration `yaml:"unread,omitempty" json:"unread,omitempty" jsonschema:"description=What lay there so long is parked; 168h when absent"`
+}
+
+// mostUnread bounds what is known of unread records in memory (I10).
+const mostUnread = 100_000
 
 // Webhook is where events are sent, and how they are signed.
 type Webhook struct {
@@ -46,7 +64,7 @@ func (c *Config) proveSubscriptions(fail func(path, do, format string, args ...a
 	seen := map[string]bool{}
 	for i := range list {
 		s, path := &list[i], fmt.Sprintf("$.sharing.subscriptions[%d]", i)
-		orDefault(&s.Webhook.Digest, "sha256")
+		orDefault(&s.Deliver, DeliverWebhook)
 		orDefault(&s.ParkAfter, Duration(6*time.Hour))
 		switch {
 		case !sourceShape.MatchString(s.Name):
@@ -62,7 +80,7 @@ func (c *Config) proveSubscriptions(fail func(path, do, format string, args ...a
 			fail(path+".purpose", "write one of sharing.purposes, as it was granted", "subscription %s is for the purpose %q, which the county does not have", s.Name, s.Purpose)
 		}
 		c.proveFollowed(fail, path, s, set)
-		s.Webhook.prove(c, fail, path+".webhook")
+		s.proveDelivery(c, fail, path)
 		if err := s.readSince(c.County.TimeZone); err != nil {
 			fail(path+".since", "write a day such as 2026-11-01, or a time such as 2026-11-01T08:00:00+08:00", "%q is no time", s.Since)
 		}
@@ -82,6 +100,40 @@ func (c *Config) proveFollowed(fail func(path, do, format string, args ...any), 
 		if _, ok := d.Field(name); !ok {
 			fail(fmt.Sprintf("%s.fields[%d]", path, i), "write a field's name as its contract does", "the dataset %s has no field %q", s.Dataset, name)
 		}
+	}
+}
+
+// proveDelivery proves how events go out.
+func (s *Subscription) proveDelivery(c *Config, fail func(path, do, format string, args ...any), path string) {
+	switch s.Deliver {
+	case DeliverWebhook:
+		if s.Outbox != (Outbox{}) {
+			fail(path+".outbox", "write deliver: nats, or leave outbox out", "subscription %s is sent to a webhook and has no outbox", s.Name)
+		}
+		orDefault(&s.Webhook.Digest, "sha256")
+		s.Webhook.prove(c, fail, path+".webhook")
+	case DeliverNATS:
+		if s.Webhook != (Webhook{}) {
+			fail(path+".webhook", "leave webhook out, or write deliver: webhook", "subscription %s is read from NATS and has no webhook", s.Name)
+		}
+		if s.Department != "" && !sourceShape.MatchString(s.Department) {
+			fail(path+".department", "use lower-case letters, digits and _, or deliver: webhook", "department %q cannot be a part of a NATS user's name", s.Department)
+		}
+		o := &s.Outbox
+		orDefault(&o.Records, 10_000)
+		orDefault(&o.Bytes, 64<<20)
+		orDefault(&o.Unread, Duration(7*24*time.Hour))
+		if o.Records < 1 || o.Records > mostUnread {
+			fail(path+".outbox.records", "write a number from 1 to 100000, or leave it out", "%d unread records are not kept", o.Records)
+		}
+		if o.Bytes < 1<<20 {
+			fail(path+".outbox.bytes", "write at least 1MiB, or leave it out", "%d bytes are too few", o.Bytes)
+		}
+		if time.Duration(o.Unread) < time.Minute {
+			fail(path+".outbox.unread", "write at least 1m, or leave it out", "%s is too short for anybody to read", time.Duration(o.Unread))
+		}
+	default:
+		fail(path+".deliver", "write webhook or nats", "subscription %s is not delivered by %q", s.Name, s.Deliver)
 	}
 }
 

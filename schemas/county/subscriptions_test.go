@@ -38,3 +38,36 @@ func TestSubscriptions(t *testing.T) {
 		}
 	}
 }
+
+const read = good + `sharing:
+  purposes: {eligibility: {zh: 资格审查, en: Eligibility}}
+  subscriptions:
+    - {name: welfare_of_hall, department: civil, dataset: hall_cases, purpose: eligibility, deliver: nats, outbox: {records: 500}}
+`
+
+func TestSubscriptionsThatAreRead(t *testing.T) {
+	env := func(name string) (string, bool) { v, ok := variables[name]; return v, ok }
+	c, _, err := load(write(t, read), []string{"file"}, env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := c.Sharing.Subscriptions[0]; s.Outbox.Records != 500 || s.Outbox.Bytes == 0 || s.Outbox.Unread == 0 || s.Webhook.Digest != "" {
+		t.Fatalf("%+v", s)
+	}
+	for wrong, says := range map[[2]string]string{
+		{"deliver: nats", "deliver: post"}:                                                "is not delivered by",
+		{"deliver: nats", `deliver: nats, webhook: {url: "https://x", secret: "${KEY}"}`}: "has no webhook",
+		{"deliver: nats, ", `webhook: {url: "https://x", secret: "${KEY}"}, `}:            "has no outbox",
+		{"deliver: nats, outbox: {records: 500}", "since: 2026-11-01"}:                    "not an address",
+		{"records: 500", "records: 100001"}:                                               "are not kept",
+		{"department: civil", "department: civil.x"}:                                      "a NATS user",
+		{"records: 500", "records: -1"}:                                                   "are not kept",
+		{"records: 500", "bytes: 1KiB"}:                                                   "too few",
+		{"records: 500", "unread: 1s"}:                                                    "too short",
+	} {
+		text := strings.Replace(read, wrong[0], wrong[1], 1)
+		if _, _, err := load(write(t, text), []string{"file"}, env); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: %v; want %q", wrong[1], err, says)
+		}
+	}
+}
