@@ -97,6 +97,9 @@ type Options struct {
 	// Sharing lets departments' systems read what they may; nil: nobody may.
 	Sharing *SharingOptions
 
+	// Window lets clerks ask what an applicant need not hand in; nil: they cannot. Sharing is required with it.
+	Window *WindowOptions
+
 	// TLS is the portal's certificate; nil: it speaks plain HTTP, and takes credentials from this machine alone.
 	TLS *county.PortalTLS
 
@@ -121,6 +124,7 @@ type Portal struct {
 	share     *share        // nil without sharing
 	tls       *tls.Config   // nil: plain HTTP
 	requests  *requestsDesk // nil without requests
+	window    *windowDesk   // nil without the window
 	routes    []route
 	handler   http.Handler
 
@@ -193,6 +197,11 @@ func New(o Options) (*Portal, error) {
 	if o.Requests != nil {
 		p.requests = p.newRequestsDesk()
 	}
+	if o.Window != nil {
+		if p.window, err = p.newWindowDesk(); err != nil {
+			return nil, err
+		}
+	}
 	p.names = o.Definitions.Names()
 	if p.measures, err = newMeasures(o.Registry); err != nil {
 		return nil, err
@@ -238,6 +247,9 @@ func New(o Options) (*Portal, error) {
 	}
 	if o.Supervision != nil {
 		handle("/supervision", onlyReading(pages.index))
+	}
+	if o.Window != nil {
+		handle("/window", onlyReading(pages.index))
 	}
 	handle("/", onlyReading(pages.ServeHTTP))
 	p.handler = p.guard(mux, isLoopback(host))

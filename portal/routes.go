@@ -108,6 +108,9 @@ func (p *Portal) table() []route {
 	if p.requests != nil {
 		table = append(table, p.requests.routes()...)
 	}
+	if p.window != nil {
+		table = append(table, p.window.routes()...)
+	}
 	if p.o.Supervision != nil {
 		table = append(table, p.supervisionRoutes(p.supervisionDoor())...)
 	}
@@ -163,7 +166,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
 		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil, Jobs: p.o.Jobs != nil,
-		Evaluation: p.o.Register != nil, Catalogue: p.o.Catalogue != nil, Requests: p.o.Requests != nil, Supervision: p.o.Supervision != nil,
+		Evaluation: p.o.Register != nil, Catalogue: p.o.Catalogue != nil, Requests: p.o.Requests != nil, Supervision: p.o.Supervision != nil, Window: p.window != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)

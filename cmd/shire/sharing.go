@@ -69,7 +69,7 @@ func (n *node) openSharing(ctx context.Context) (*sharingRoom, error) {
 // readItems reads the list of service items, where there is one.
 func (s *setup) readItems() (err error) {
 	if file := s.config.Sharing.Items; file != "" {
-		s.items, err = sharing.LoadItems(file)
+		s.items, s.materialNames, err = sharing.LoadItems(file)
 	}
 	return err
 }
