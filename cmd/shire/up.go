@@ -50,12 +50,16 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err != nil {
 		return err
 	}
+	var window *portal.WindowOptions
+	if sharing != nil {
+		window = share.window(a, s)
+	}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door, Register: register, Sharing: sharing, TLS: s.config.Portal.TLS,
+		Push: door, Register: register, Sharing: sharing, Window: window, TLS: s.config.Portal.TLS,
 		Catalogue: exchange, Requests: exchange.pages(s, a.data), Supervision: &portal.SupervisionOptions{Log: exchange, Supervisors: accounts.Supervisors(a.data)},
 	})
 	if err != nil {
@@ -218,7 +222,7 @@ func (a *app) demoCommand() *cobra.Command {
 	flags.Uint64Var(&d.seed, "seed", 1, "the same seed gives the same county")
 	flags.BoolVar(&d.live, "live", false, "go on changing in real time")
 	flags.StringVar(&d.listen, "listen", "", "address of the portal (default: as county.yaml says)")
-	cmd.AddCommand(a.tourCommand())
+	cmd.AddCommand(a.tourCommand(), a.demoWindowCommand())
 	return cmd
 }
 
@@ -284,6 +288,7 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}
+	a.say("To look at a case as a window clerk at /window: bin/shire demo window --data %s", a.data)
 	if d.live {
 		return a.simulateLive(ctx, dir, d)
 	}
