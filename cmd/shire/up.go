@@ -279,12 +279,13 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	if err != nil {
 		return fmt.Errorf("the county is loaded, but its figures cannot be read: %w", err)
 	}
-	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
-		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
-	a.evaluateAll(ctx, n)
+	// Before anybody is told to go on: what they do makes requests too, and a county that has some is left as it is.
 	if err := n.demoRequests(ctx, time.Now()); err != nil {
 		return err
 	}
+	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
+		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
+	a.evaluateAll(ctx, n)
 	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}

@@ -81,9 +81,9 @@ export function Shell({ page, title, who, children }: ShellProps) {
 }
 
 /** A code of the node in the reader's language; as it is where the catalogue does not know it. */
-export function word(format: Format, family: "type" | "every" | "level" | "state" | "act" | "mask", code: string): string {
+export function word(format: Format, family: "type" | "every" | "level" | "state" | "act" | "mask" | "decision" | "why", code: string): string {
   const key = {
-    type: `sharing.type.${code}`, every: `sharing.every.${code}`, level: `sharing.level.${code}`, state: `sharing.state.${code}`, act: `sharing.act.${code}`, mask: `sharing.mask.${code}`,
+    type: `sharing.type.${code}`, every: `sharing.every.${code}`, level: `sharing.level.${code}`, state: `sharing.state.${code}`, act: `sharing.act.${code}`, mask: `sharing.mask.${code}`, decision: `sharing.decision.${code}`, why: `sharing.why.${code}`,
   }[family];
   return isKey(key) ? format.t(key) : code;
 }
