@@ -166,7 +166,7 @@ function Paper({ desk, look, material: m }: { desk: Desk; look: Look; material: 
       {turn && <p class="turn" role="status">{turn.act === "use" ? t("window.used", { time: page.format.time(new Date(turn.at)) }) : t("window.declined", { time: page.format.time(new Date(turn.at)), reason: code(page, "reason", turn.reason ?? "") })}</p>}
       {m.met && (
         <form class="acts" onSubmit={(e) => { e.preventDefault(); void act("decline", reason.current!.value); }}>
-          <button type="button" class="primary" data-act="use" aria-disabled={busy} onClick={() => void act("use")}>{t("window.use")}</button>
+          <button type="button" class={turn?.act === "use" ? "quiet bordered" : "primary"} data-act="use" aria-disabled={busy} onClick={() => void act("use")}>{t("window.use")}</button>
           <span class="declining">
             <select ref={reason} required aria-label={t("window.declineWhy")}><option value="">{t("window.choose")}</option>{clerk.reasons.map((r) => <option key={r} value={r}>{code(page, "reason", r)}</option>)}</select>
             <button type="submit" class="quiet bordered" data-act="decline" aria-disabled={busy}>{t("window.decline")}</button>
