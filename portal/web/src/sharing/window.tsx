@@ -151,7 +151,7 @@ function Paper({ desk, look, material: m }: { desk: Desk; look: Look; material: 
     setWrong("");
     try {
       await change(door, "POST", "/api/v1/window/acts", { item: look.item, case: look.case, prefill: look.prefill.id, material: m.code, act: does, ...(why ? { reason: why } : {}) });
-      setTurn({ act: does, at: new Date().toISOString(), reason: why });
+      setTurn({ act: does, at: does === "use" && turn?.act === "use" ? turn.at : new Date().toISOString(), reason: why }); // a use stays the first
     } catch (error) {
       if (error instanceof Failure && error.code === "signed_out") expire();
       setWrong(error instanceof Failure ? sentence(error, page.format) : String(error));
