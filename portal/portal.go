@@ -103,6 +103,9 @@ type Options struct {
 	// OIDC lets people sign in by the county's OpenID Connect provider too; nil: by local accounts alone.
 	OIDC *county.OIDC
 
+	// Window lets clerks ask what an applicant need not hand in; nil: they cannot. Sharing is required with it.
+	Window *WindowOptions
+
 	// TLS is the portal's certificate; nil: it speaks plain HTTP, and takes credentials from this machine alone.
 	TLS *county.PortalTLS
 
@@ -128,6 +131,7 @@ type Portal struct {
 	tls       *tls.Config   // nil: plain HTTP
 	requests  *requestsDesk // nil without requests
 	signOn    *signOn       // nil without a provider
+	window    *windowDesk   // nil without the window
 	routes    []route
 	handler   http.Handler
 
@@ -205,6 +209,11 @@ func New(o Options) (*Portal, error) {
 	if o.Requests != nil {
 		p.requests = p.newRequestsDesk()
 	}
+	if o.Window != nil {
+		if p.window, err = p.newWindowDesk(); err != nil {
+			return nil, err
+		}
+	}
 	p.names = o.Definitions.Names()
 	if p.measures, err = newMeasures(o.Registry); err != nil {
 		return nil, err
@@ -250,6 +259,9 @@ func New(o Options) (*Portal, error) {
 	}
 	if o.Supervision != nil {
 		handle("/supervision", onlyReading(pages.index))
+	}
+	if o.Window != nil {
+		handle("/window", onlyReading(pages.index))
 	}
 	handle("/", onlyReading(pages.ServeHTTP))
 	p.handler = p.guard(mux, isLoopback(host))

@@ -109,6 +109,9 @@ func (p *Portal) table() []route {
 	if p.requests != nil {
 		table, doors = append(table, p.requests.routes()...), append(doors, p.requests.door)
 	}
+	if p.window != nil {
+		table, doors = append(table, p.window.routes()...), append(doors, p.window.door)
+	}
 	if p.o.Supervision != nil {
 		d := p.supervisionDoor()
 		table, doors = append(table, p.supervisionRoutes(d)...), append(doors, d)
@@ -165,7 +168,7 @@ func (p *Portal) county(w http.ResponseWriter, r *http.Request) {
 	c := County{
 		Division: p.o.County.Division, NameZh: p.o.County.NameZh, NameEn: p.o.County.NameEn, TimeZone: p.zone.String(),
 		Version: p.o.Version, Empty: extent.Empty, Generation: generation, Review: p.o.Review != nil, Jobs: p.o.Jobs != nil,
-		Evaluation: p.o.Register != nil, Catalogue: p.o.Catalogue != nil, Requests: p.o.Requests != nil, Supervision: p.o.Supervision != nil,
+		Evaluation: p.o.Register != nil, Catalogue: p.o.Catalogue != nil, Requests: p.o.Requests != nil, Supervision: p.o.Supervision != nil, Window: p.window != nil,
 	}
 	if !extent.Empty {
 		asOf := extent.AsOf.In(p.zone)

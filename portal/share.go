@@ -116,33 +116,7 @@ func (s *share) client(operation string, next func(r *http.Request, c callers.Ca
 			s.turnAway(w, r, operation, refusal)
 			return
 		}
-		leave, err := s.watch.enter(caller.Client)
-		var v any
-		if err == nil {
-			defer leave()
-			ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
-			defer cancel()
-			r = r.WithContext(ctx)
-			r.Body = http.MaxBytesReader(w, r.Body, mostShareBody)
-			v, err = next(r, caller)
-		}
-		if err != nil {
-			p := s.problem(r, err)
-			s.count(caller.Client, operation, p.Code)
-			var wait *waitError
-			if errors.As(err, &wait) {
-				w.Header().Set("Retry-After", wait.seconds())
-			}
-			p.write(w)
-			return
-		}
-		s.count(caller.Client, operation, "ok")
-		if v == nil {
-			w.Header().Set("Cache-Control", "no-store")
-			w.WriteHeader(http.StatusNoContent)
-			return
-		}
-		replyPrivately(w, v)
+		s.answer(w, r, operation, counted{s.watch, caller.Client, caller.Client}, s.problem, func(r *http.Request) (any, error) { return next(r, caller) })
 	}
 }
 
@@ -169,19 +143,61 @@ func (s *share) turnAway(w http.ResponseWriter, r *http.Request, operation strin
 	problem(refusal.Status, refusal.Code, refusal.En).zh(refusal.Zh).write(w)
 }
 
+// counted is who asks, as a watch knows them and as measurements name them.
+type counted struct {
+	watch  *watch
+	name   string // in the watch
+	client string // in measurements: never the name of a person (I7)
+}
+
+// answer answers a call at the pace that its caller may have; in says an error in words.
+func (s *share) answer(w http.ResponseWriter, r *http.Request, operation string, who counted, in func(*http.Request, error) *Problem, next func(*http.Request) (any, error)) {
+	leave, err := who.watch.enter(who.name)
+	var v any
+	if err == nil {
+		defer leave()
+		ctx, cancel := context.WithTimeout(r.Context(), answerTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+		r.Body = http.MaxBytesReader(w, r.Body, mostShareBody)
+		v, err = next(r)
+	}
+	if err != nil {
+		p := in(r, err)
+		s.count(who.client, operation, p.Code)
+		var wait *waitError
+		if errors.As(err, &wait) {
+			w.Header().Set("Retry-After", wait.seconds())
+		}
+		p.write(w)
+		return
+	}
+	s.count(who.client, operation, "ok")
+	if v == nil {
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	replyPrivately(w, v)
+}
+
 func (s *share) count(client, operation, outcome string) {
 	s.calls.WithLabelValues(client, operation, outcome).Inc()
 }
 
 // read does one read, and has the watch see whom it is about and whether it missed. about is never kept: see [watch].
 func read[T any](s *share, r *http.Request, reader disclosure.Reader, about string, do func(ctx context.Context) (T, error)) (v T, err error) {
-	if err := s.noted(r, reader, s.watch.about(reader.Client, about)); err != nil {
+	return readAs(s, r, counted{s.watch, reader.Client, reader.Client}, reader, about, do)
+}
+
+func readAs[T any](s *share, r *http.Request, who counted, reader disclosure.Reader, about string, do func(ctx context.Context) (T, error)) (v T, err error) {
+	if err := s.noted(r, reader, who.watch.about(who.name, about)); err != nil {
 		return v, err
 	}
 	v, err = do(r.Context())
 	var denied *disclosure.Denied
 	if errors.As(err, &denied) && missed[denied.Code] {
-		if stop := s.noted(r, reader, s.watch.missed(reader.Client)); stop != nil {
+		if stop := s.noted(r, reader, who.watch.missed(who.name)); stop != nil {
 			return v, stop
 		}
 	}
@@ -195,7 +211,7 @@ func (s *share) noted(r *http.Request, reader disclosure.Reader, err error) erro
 		return err
 	}
 	s.stops.WithLabelValues(reader.Client, stop.reason).Inc()
-	s.log.Error("a client of the sharing interface asks for too many people and was stopped; shire clients lift NAME lets it go on", "client", reader.Client, "reason", stop.reason, "until", stop.until)
+	s.log.Error("a client asks for too many people and was stopped; shire clients lift NAME lets a client of the sharing interface go on", "client", reader.Client, "department", reader.Department, "reason", stop.reason, "until", stop.until)
 	s.writeDown(context.WithoutCancel(r.Context()), Access{Caller: reader.Department + "/" + reader.Client, Clerk: reader.Clerk, Purpose: "protection", Decision: "stopped", Reason: stop.reason})
 	return err
 }

@@ -102,7 +102,17 @@ type PrefillMaterial struct {
 	Code   string         `json:"code"`
 	Met    bool           `json:"met"`
 	Proof  *MaterialProof `json:"proof,omitempty"`
-	Reason string         `json:"reason,omitempty" jsonschema:"description=Why it has to be asked for"`
+	Reason string         `json:"reason,omitempty" jsonschema:"enum=not_granted,enum=own_register,enum=not_held,enum=not_valid,enum=conflicting,description=Why it has to be asked for"`
+	Grant  string         `json:"grant,omitempty" jsonschema:"description=With not_granted: what is missing\\, as the codes of refusals have it\\, such as grant_not_live"`
+	Could  []string       `json:"could,omitempty" jsonschema:"description=With not_granted: the datasets that could show it"`
+	Taken  *MaterialTurn  `json:"taken,omitempty" jsonschema:"description=What was done about it before"`
+}
+
+// MaterialTurn is what a clerk has done about a material of a prefill.
+type MaterialTurn struct {
+	Act    string    `json:"act" jsonschema:"enum=use,enum=decline"`
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason,omitempty" jsonschema:"description=Of a decline"`
 }
 
 // MaterialProof is what a material is met with.
@@ -110,6 +120,8 @@ type MaterialProof struct {
 	Department string       `json:"department"`
 	Dataset    string       `json:"dataset"`
 	Record     pseudonym.ID `json:"record"`
+	SourceTime *time.Time   `json:"source_time" jsonschema:"description=When the source says that the record was written"`
+	ReceivedAt time.Time    `json:"received_at"`
 	Issued     *time.Time   `json:"issued"`
 	ValidFrom  string       `json:"valid_from,omitempty"`
 	ValidUntil string       `json:"valid_until,omitempty" jsonschema:"description=The last day\\, included"`
@@ -166,9 +178,15 @@ func personAccesses(list []disclosure.Access) PersonAccesses {
 func prefillAnswer(p *disclosure.Prefill) PrefillAnswer {
 	out := PrefillAnswer{ID: p.ID, Person: p.Person, Materials: make([]PrefillMaterial, len(p.Materials))}
 	for i, m := range p.Materials {
-		out.Materials[i] = PrefillMaterial{Code: m.Code, Met: m.Met, Reason: m.Reason}
-		if m.Met && m.Proof != nil {
-			out.Materials[i].Proof = &MaterialProof{m.Proof.Department, m.Proof.Dataset, m.Proof.Record, m.Proof.Issued, m.Proof.ValidFrom, m.Proof.ValidUntil, m.Proof.Hash}
+		out.Materials[i] = PrefillMaterial{Code: m.Code, Met: m.Met, Reason: m.Reason, Grant: string(m.Grant), Could: m.Could}
+		if p := m.Proof; m.Met && p != nil {
+			out.Materials[i].Proof = &MaterialProof{p.Department, p.Dataset, p.Record, p.SourceTime, p.ReceivedAt, p.Issued, p.ValidFrom, p.ValidUntil, p.Hash}
+		}
+		if t := m.Taken; t != nil {
+			out.Materials[i].Taken = &MaterialTurn{Act: disclosure.ActDecline, At: t.At.UTC(), Reason: t.Reason}
+			if t.Use {
+				out.Materials[i].Taken.Act = disclosure.ActUse
+			}
 		}
 	}
 	return out

@@ -54,6 +54,37 @@ func newWatch(limits county.SharingLimits, clients []string, now func() time.Tim
 	return w
 }
 
+// mostWatched bounds the clients that are let in by name (I10); those who have asked for nobody lately are forgotten first.
+const mostWatched = 4096
+
+// admit makes a client known that stands in no configuration.
+func (w *watch) admit(client string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.clients[client] != nil {
+		return
+	}
+	if len(w.clients) >= mostWatched {
+		now := w.now()
+		for name, c := range w.clients {
+			if c.inside == 0 && w.stopped(c, now) == nil && len(w.recent(c.misses, now)) == 0 && !c.asksAfter(now.Add(-time.Duration(w.limits.Window))) {
+				delete(w.clients, name)
+			}
+		}
+	}
+	w.clients[client] = &watched{pace: rate.NewLimiter(rate.Limit(w.limits.Rate), w.limits.Burst), persons: map[uint64]time.Time{}}
+}
+
+// asksAfter tells whether a client has asked for anybody since a time.
+func (c *watched) asksAfter(t time.Time) bool {
+	for _, at := range c.persons {
+		if at.After(t) {
+			return true
+		}
+	}
+	return false
+}
+
 // waitError says that a client has to wait.
 type waitError struct {
 	status       int

@@ -4,9 +4,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
+	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 )
@@ -61,7 +63,7 @@ type AccessSearch struct {
 	Caller     string     `json:"caller,omitempty"`
 	Department string     `json:"department,omitempty"`
 	Case       string     `json:"case,omitempty"`
-	Decision   string     `json:"decision,omitempty" jsonschema:"enum=granted,enum=refused"`
+	Decision   string     `json:"decision,omitempty" jsonschema:"enum=granted,enum=refused,enum=used,enum=declined,enum=stopped,enum=lifted"`
 	From       *time.Time `json:"from,omitempty"`
 	Until      *time.Time `json:"until,omitempty" jsonschema:"description=Exclusive"`
 	Offset     int        `json:"offset,omitempty"`
@@ -85,6 +87,9 @@ const (
 	mostAccesses = 200
 	mostFilter   = 100 // characters
 )
+
+// decisions are those that the log has: of reads, of materials of prefills, and of clients that ask for too many.
+var decisions = []string{disclosure.Granted, disclosure.Refused, disclosure.Used, disclosure.Declined, "stopped", "lifted"}
 
 func (p *Portal) supervisionDoor() *door {
 	return p.door(door{
@@ -170,8 +175,8 @@ func (s AccessSearch) query(w http.ResponseWriter) (q AccessQuery, ok bool) {
 			return bad("Caller, department and case have at most 100 characters.", "调用方、部门、办件编号各不超过 100 个字符。")
 		}
 	}
-	if s.Decision != "" && s.Decision != "granted" && s.Decision != "refused" {
-		return bad("decision is granted or refused.", "decision 须为 granted 或 refused。")
+	if s.Decision != "" && !slices.Contains(decisions, s.Decision) {
+		return bad("decision is one of "+strings.Join(decisions, ", ")+".", "decision 须为 "+strings.Join(decisions, "、")+" 之一。")
 	}
 	if s.From != nil {
 		q.From = *s.From

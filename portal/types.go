@@ -70,6 +70,7 @@ type County struct {
 	Catalogue   bool `json:"catalogue,omitempty" jsonschema:"description=What can be shared is shown at /catalogue"`
 	Requests    bool `json:"requests,omitempty" jsonschema:"description=Departments ask each other for data at /sharing"`
 	Supervision bool `json:"supervision,omitempty" jsonschema:"description=Supervisors search the log of accesses at /supervision"`
+	Window      bool `json:"window,omitempty" jsonschema:"description=Clerks see at /window what an applicant need not hand in"`
 }
 
 // Labels names the values of the dimensions department and item.

@@ -44,6 +44,13 @@ var officerAccounts = accountsOf{
 		"to one department. Nobody may sign in until somebody is added here. A running portal needs no restart.",
 }
 
+var clerkAccounts = accountsOf{
+	command: "sharing clerks", one: "clerk", may: "see at the window what an applicant need not hand in", page: "/window", file: accounts.Clerks, ofDepartment: true,
+	long: "Who may ask at a department's window, for an open case of it, which materials are met from shared data. Each belongs to one\n" +
+		"department, and every look is written to the log of accesses. Nobody may sign in until somebody is added here. A running\n" +
+		"portal needs no restart. The page is there when county.yaml names a purpose under sharing.window.",
+}
+
 var supervisorAccounts = accountsOf{
 	command: "audit supervisors", one: "supervisor", may: "search the log of accesses on the portal", page: "/supervision", file: accounts.Supervisors,
 	long: "Who may search the log of accesses to personal data on the portal: by person (a pseudonym), caller, department, time and\n" +
@@ -142,7 +149,7 @@ func (a *app) knownDepartment(code string) error {
 	codes := s.config.DepartmentCodes(s.contracts)
 	switch {
 	case code == "":
-		return inputf("an officer acts for one department; name it with --department, one of %s", strings.Join(codes, ", "))
+		return inputf("an account like this acts for one department; name it with --department, one of %s", strings.Join(codes, ", "))
 	case !slices.Contains(codes, code):
 		return inputf("the county has no department %q; %s", code, document.DidYouMean(code, codes))
 	}

@@ -15,6 +15,12 @@ func TestReviewersCommand(t *testing.T) { testAccounts(t, reviewerAccounts, acco
 
 func TestOperatorsCommand(t *testing.T) { testAccounts(t, operatorAccounts, accounts.OperatorsFile) }
 
+func TestClerksCommand(t *testing.T) {
+	of := clerkAccounts
+	of.ofDepartment = false // which department there are is for county.yaml to say
+	testAccounts(t, of, accounts.ClerksFile)
+}
+
 func testAccounts(t *testing.T, of accountsOf, file string) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -56,6 +56,7 @@ func TestDemo(t *testing.T) {
 	t.Run("browser", d.browser)
 	t.Run("tour", d.tour)
 	t.Run("clients", d.clients)
+	t.Run("sharing", d.sharing)
 	t.Run("privacy", d.privacy) // at last: what the others did is to leave no trace either
 	if r := d.Stop(); r.Code != exitOK {
 		t.Errorf("the demo did not end well when it was asked to: %v", r)

@@ -48,8 +48,8 @@ func (s *setup) sharingWorld() sharing.World {
 
 // sharingCommand holds what is about requests for data.
 func (a *app) sharingCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "sharing", Short: "Requests for data between departments", Args: cobra.ArbitraryArgs, RunE: group}
-	cmd.AddCommand(a.accountsCommand("officers", officerAccounts))
+	cmd := &cobra.Command{Use: "sharing", Short: "Requests for data between departments, and who may act for them", Args: cobra.ArbitraryArgs, RunE: group}
+	cmd.AddCommand(a.accountsCommand("officers", officerAccounts), a.accountsCommand("clerks", clerkAccounts))
 	return cmd
 }
 

@@ -63,7 +63,8 @@ type setup struct {
 	zone      *time.Location
 	works     map[string]work // of the jobs, by their names
 	items     sharing.Items
-	rules     *sharing.Rules // deadlines of requests for data
+	labels    sharing.Materials // names of materials
+	rules     *sharing.Rules    // deadlines of requests for data
 
 	interventions []registry.Definition
 }

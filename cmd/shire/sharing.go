@@ -90,7 +90,7 @@ func (n *node) openSharing(ctx context.Context, keys *seal.Keyring) (*sharingRoo
 // readItems reads the list of service items, where there is one.
 func (s *setup) readItems() (err error) {
 	if file := s.config.Sharing.Items; file != "" {
-		s.items, err = sharing.LoadItems(file)
+		s.items, s.labels, err = sharing.LoadItems(file)
 	}
 	return err
 }
@@ -231,4 +231,13 @@ func (l *lateSharing) options(a *app, s *setup, accesses portal.Accesses) (*port
 		return nil, inputf("%s: %v", s.config.File, err)
 	}
 	return &portal.SharingOptions{Desk: l, Prefill: l, Corrections: &l.corrections, Callers: who, Accesses: accesses, Contracts: s.contracts, Limits: s.config.Sharing.Limits}, nil
+}
+
+// window is what the window clerks' page is made from; nil when county.yaml names no purpose for it.
+func (l *lateSharing) window(a *app, s *setup) *portal.WindowOptions {
+	c := &s.config.Sharing
+	if c.Window == "" {
+		return nil
+	}
+	return &portal.WindowOptions{Desk: l, Clerks: accounts.Clerks(a.data), Purpose: c.Window, PurposeName: c.Purposes[c.Window], Items: s.items, Materials: s.labels, Departments: s.config.Departments}
 }

@@ -49,12 +49,16 @@ func (a *app) up(ctx context.Context, s *setup, beside func(context.Context, *no
 	if err != nil {
 		return err
 	}
+	var window *portal.WindowOptions
+	if sharing != nil {
+		window = share.window(a, s)
+	}
 	p, err := portal.New(portal.Options{
 		County: s.config.County, Version: version, Figures: figures, Flow: h, Definitions: s.metrics,
 		Registry: prometheusRegistry(h), Log: a.log, Listen: s.config.Portal.Listen,
 		Review: desk, Reviewers: accounts.Reviewers(a.data), Accesses: accesses, Models: h.models,
 		Jobs: h.desk.options(accounts.Operators(a.data)),
-		Push: door, Register: register, Sharing: sharing, TLS: s.config.Portal.TLS, OIDC: s.config.Portal.OIDC,
+		Push: door, Register: register, Sharing: sharing, Window: window, TLS: s.config.Portal.TLS, OIDC: s.config.Portal.OIDC,
 		Catalogue: exchange, Requests: exchange.pages(s, a.data), Supervision: &portal.SupervisionOptions{Log: exchange, Supervisors: accounts.Supervisors(a.data)},
 	})
 	if err != nil {
@@ -224,7 +228,7 @@ func (a *app) demoCommand() *cobra.Command {
 	flags.Uint64Var(&d.seed, "seed", 1, "the same seed gives the same county")
 	flags.BoolVar(&d.live, "live", false, "go on changing in real time")
 	flags.StringVar(&d.listen, "listen", "", "address of the portal (default: as county.yaml says)")
-	cmd.AddCommand(a.tourCommand())
+	cmd.AddCommand(a.tourCommand(), a.demoWindowCommand())
 	return cmd
 }
 
@@ -281,15 +285,17 @@ func (a *app) fillAndGoOn(ctx context.Context, n *node, d demo, dir string, bega
 	if err != nil {
 		return fmt.Errorf("the county is loaded, but its figures cannot be read: %w", err)
 	}
-	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
-		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
-	a.evaluateAll(ctx, n)
+	// Before anybody is told to go on: what they do makes requests too, and a county that has some is left as it is.
 	if err := n.demoRequests(ctx, time.Now()); err != nil {
 		return err
 	}
+	a.say("The county is loaded: months %s to %s, %s after the start. Stop with Ctrl-C.",
+		monthText(extent.First), monthText(extent.Last), time.Since(began).Round(100*time.Millisecond))
+	a.evaluateAll(ctx, n)
 	if list, err := accounts.Reviewers(a.data).List(); err == nil && len(list) == 0 {
 		a.say("To review who is who at /review, add a reviewer: bin/shire identity reviewers add NAME --data %s", a.data)
 	}
+	a.say("To look at a case as a window clerk at /window: bin/shire demo window --data %s", a.data)
 	if d.live {
 		return a.simulateLive(ctx, dir, d)
 	}

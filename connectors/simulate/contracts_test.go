@@ -358,13 +358,18 @@ func TestServiceItems(t *testing.T) {
 	if err := writeItems(file); err != nil {
 		t.Fatal(err)
 	}
-	got, err := sharing.LoadItems(file)
+	got, names, err := sharing.LoadItems(file)
 	if err != nil || len(got) != len(items) {
 		t.Fatalf("%d items, %v", len(got), err)
 	}
 	for _, it := range items {
 		if said := got[it.code]; len(said.Materials)+len(said.Sometimes) != len(it.asks) || said.Name.Zh != it.name || said.Department != departments[it.department].code {
 			t.Errorf("%s: %+v", it.code, said)
+		}
+	}
+	for _, m := range materials {
+		if names[m.code].Zh != m.zh || names[m.code].En == "" {
+			t.Errorf("%s is called %+v", m.code, names[m.code])
 		}
 	}
 }

@@ -50,11 +50,11 @@ var departments = []department{
 // material is a kind of paper (材料). A paper without a period never expires, but is renewed after about as many days
 // as said: the old one is then no longer the same document.
 type material struct {
-	code, zh string
-	issuer   int
-	days     int  // length of the period of validity, or between two renewals
-	expires  bool // the period is printed on it as its validity
-	prefix   string
+	code, zh, en string
+	issuer       int
+	days         int  // length of the period of validity, or between two renewals
+	expires      bool // the period is printed on it as its validity
+	prefix       string
 }
 
 const (
@@ -75,20 +75,20 @@ const (
 )
 
 var materials = []material{
-	idCard:                {"ID-CARD", "居民身份证复印件", publicSecurity, 3650, true, "SFZ"},
-	householdRegister:     {"HOUSEHOLD-REGISTER", "户口簿", publicSecurity, 1100, false, "HKB"},
-	marriageCertificate:   {"MARRIAGE-CERTIFICATE", "结婚证", civilAffairs, 9000, false, "JHZ"},
-	incomeProof:           {"INCOME-PROOF", "家庭收入证明", civilAffairs, 120, true, "SRZM"},
-	disabilityCertificate: {"DISABILITY-CERTIFICATE", "残疾人证", civilAffairs, 3650, true, "CJZ"},
-	insuranceRecord:       {"INSURANCE-RECORD", "社会保险参保证明", socialSecurity, 180, true, "CBZM"},
-	propertyCertificate:   {"PROPERTY-CERTIFICATE", "不动产权证书", naturalResources, 5500, false, "BDC"},
-	birthCertificate:      {"BIRTH-CERTIFICATE", "出生医学证明", health, 20000, false, "CSZM"},
-	schoolRecord:          {"SCHOOL-RECORD", "学籍证明", education, 365, true, "XJZM"},
-	medicalReport:         {"MEDICAL-REPORT", "健康体检报告", health, 365, true, "TJBG"},
-	bankCard:              {"BANK-CARD", "银行卡复印件", bank, 1200, false, "YHK"},
-	lease:                 {"LEASE", "房屋租赁合同", naturalResources, 365, true, "ZLHT"},
-	businessLicence:       {"BUSINESS-LICENCE", "营业执照副本", marketRegulation, 3000, false, "YYZZ"},
-	photograph:            {"PHOTOGRAPH", "近期免冠照片", publicSecurity, 180, true, "ZP"},
+	idCard:                {"ID-CARD", "居民身份证复印件", "Identity card", publicSecurity, 3650, true, "SFZ"},
+	householdRegister:     {"HOUSEHOLD-REGISTER", "户口簿", "Household register", publicSecurity, 1100, false, "HKB"},
+	marriageCertificate:   {"MARRIAGE-CERTIFICATE", "结婚证", "Marriage certificate", civilAffairs, 9000, false, "JHZ"},
+	incomeProof:           {"INCOME-PROOF", "家庭收入证明", "Proof of household income", civilAffairs, 120, true, "SRZM"},
+	disabilityCertificate: {"DISABILITY-CERTIFICATE", "残疾人证", "Disability certificate", civilAffairs, 3650, true, "CJZ"},
+	insuranceRecord:       {"INSURANCE-RECORD", "社会保险参保证明", "Proof of social insurance", socialSecurity, 180, true, "CBZM"},
+	propertyCertificate:   {"PROPERTY-CERTIFICATE", "不动产权证书", "Property certificate", naturalResources, 5500, false, "BDC"},
+	birthCertificate:      {"BIRTH-CERTIFICATE", "出生医学证明", "Birth certificate", health, 20000, false, "CSZM"},
+	schoolRecord:          {"SCHOOL-RECORD", "学籍证明", "School record", education, 365, true, "XJZM"},
+	medicalReport:         {"MEDICAL-REPORT", "健康体检报告", "Medical report", health, 365, true, "TJBG"},
+	bankCard:              {"BANK-CARD", "银行卡复印件", "Bank card", bank, 1200, false, "YHK"},
+	lease:                 {"LEASE", "房屋租赁合同", "Lease", naturalResources, 365, true, "ZLHT"},
+	businessLicence:       {"BUSINESS-LICENCE", "营业执照副本", "Business licence", marketRegulation, 3000, false, "YYZZ"},
+	photograph:            {"PHOTOGRAPH", "近期免冠照片", "Photograph", publicSecurity, 180, true, "ZP"},
 }
 
 // group is who may apply for an item.
@@ -167,7 +167,11 @@ var items = []item{
 // writeItems writes the county's list of service items: what each requires of all, and of some.
 func writeItems(file string) error {
 	var b strings.Builder
-	b.WriteString("# What each service item requires (材料编码): of every case, and of some.\nitems:\n")
+	b.WriteString("# What each service item requires (材料编码): of every case, and of some.\nmaterials:\n")
+	for _, m := range materials {
+		fmt.Fprintf(&b, "  %s: {zh: %s, en: %s}\n", m.code, m.zh, m.en)
+	}
+	b.WriteString("items:\n")
 	for _, it := range items {
 		var always, sometimes []string
 		for _, a := range it.asks {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/shirecounty/shire/schemas/calendar"
@@ -16,6 +17,7 @@ type Story struct {
 	Errands []Errand
 	hall    *hallOffice
 	person  int32
+	files   string // what stands in the names of its files
 }
 
 // Errand is an application for a service item (事项).
@@ -28,12 +30,26 @@ type Errand struct {
 // storyItems are the errands of a parent who has lost their work, in their order.
 var storyItems = []string{"339921RS0002", "339921WJ0001", "339921JY0002"}
 
+// windowItems are what a needy resident applies for at the window of civil affairs: it asks for papers that a register shows, for one that none
+// does, and in some cases for one that civil affairs keeps itself.
+var windowItems = []string{"339921MZ0001"}
+
 // ErrNoCounty says that a folder holds no county that [Write] made.
 var ErrNoCounty = errors.New("no simulated county is there")
 
 // NewStory begins the next story of the county in a folder. The resident is in the register of public security, and their identity card
 // is valid on the day of now.
 func NewStory(dir string, now time.Time) (*Story, error) {
+	return newStory(dir, now, "story", schoolParents, storyItems)
+}
+
+// NewWindowCase begins the next case of the county in a folder that a clerk may look at: a story of one errand, of the item whose papers are
+// of most kinds. The resident holds what NewStory says.
+func NewWindowCase(dir string, now time.Time) (*Story, error) {
+	return newStory(dir, now, "window", needy, windowItems)
+}
+
+func newStory(dir string, now time.Time, kind string, who group, wanted []string) (*Story, error) {
 	m, err := readManifest(dir)
 	if err != nil {
 		return nil, err
@@ -53,26 +69,26 @@ func NewStory(dir string, now time.Time) (*Story, error) {
 	if err != nil {
 		return nil, err
 	}
-	told, err := filepath.Glob(filepath.Join(dir, "departments", "service_hall", "cases-story-*-1.csv"))
+	told, err := filepath.Glob(filepath.Join(dir, "departments", "service_hall", "cases-"+kind+"-*-1.csv"))
 	if err != nil {
 		return nil, err
 	}
-	s := &Story{Number: len(told) + 1, hall: newHallOffice(w, hall)}
-	if s.person, err = s.resident(int32(calendar.DateOf(now))); err != nil {
+	s := &Story{Number: len(told) + 1, hall: newHallOffice(w, hall), files: kind}
+	if s.person, err = s.resident(who, int32(calendar.DateOf(now))); err != nil {
 		return nil, err
 	}
-	for i, code := range storyItems {
+	for i, code := range wanted {
 		it := itemOf(code)
-		s.Errands = append(s.Errands, Errand{Case: fmt.Sprintf("339921-STORY%04d-%d", s.Number, i+1), Item: code, Department: departments[it.department].code})
+		s.Errands = append(s.Errands, Errand{Case: fmt.Sprintf("339921-%s%04d-%d", strings.ToUpper(kind), s.Number, i+1), Item: code, Department: departments[it.department].code})
 	}
 	return s, nil
 }
 
-// resident is a parent of pupils who is of working age: another one for every story, until all have had theirs.
-func (s *Story) resident(today int32) (int32, error) {
+// resident is of a group, such as parents of pupils, and of working age: another one for every story, until all have had theirs.
+func (s *Story) resident(of group, today int32) (int32, error) {
 	w := s.hall.world
 	var able []int32
-	for _, i := range s.hall.hall.groups[schoolParents] {
+	for _, i := range s.hall.hall.groups[of] {
 		q := &w.people[i]
 		card := documentOf(w.opts.Seed, idCard, uint64(i), w.last)
 		if !q.migrant && q.died == 0 && q.left == 0 && s.hall.hall.age(i, w.last) < 55 && card.from <= today && today <= card.until {
@@ -80,7 +96,7 @@ func (s *Story) resident(today int32) (int32, error) {
 		}
 	}
 	if len(able) == 0 {
-		return 0, errors.New("the simulated county has no parent of pupils whose identity card is valid today; simulate more people")
+		return 0, errors.New("the simulated county has nobody for this story whose identity card is valid today; simulate more people")
 	}
 	return able[(s.Number-1)%len(able)], nil
 }
@@ -95,11 +111,14 @@ func itemOf(code string) *item {
 	panic("simulate: there is no item " + code)
 }
 
+// CitizenNumber is the resident's, who is as invented as it is.
+func (s *Story) CitizenNumber() string { return s.hall.mentioning(s.person, s.hall.last).number }
+
 // Apply drops the case of an errand, counted from 0, as it stands when the resident has just applied.
 func (s *Story) Apply(errand int, at time.Time) error {
 	e, it := s.Errands[errand], itemOf(s.Errands[errand].Item)
 	m := s.hall.mentioning(s.person, s.hall.last)
-	s.hall.cases.open(fmt.Sprintf("cases-story-%04d-%d.csv", s.Number, errand+1))
+	s.hall.cases.open(fmt.Sprintf("cases-%s-%04d-%d.csv", s.files, s.Number, errand+1))
 	return errors.Join(s.hall.cases.row(e.Case, e.Item, it.name, departments[it.department].zh, "2", channels[window], townships[villages[m.village].township].code,
 		m.name, m.number, m.phone, "", "", at.Format(time.DateTime), "", "", "", "", "", "1", number(it.statutory), number(it.promised), "", ""), s.hall.cases.close())
 }
@@ -108,7 +127,7 @@ func (s *Story) Apply(errand int, at time.Time) error {
 func (s *Story) HandIn(errand int, at time.Time) error {
 	e, mat := s.Errands[errand], &materials[idCard]
 	card := documentOf(s.hall.opts.Seed, idCard, uint64(s.person), s.hall.last)
-	s.hall.materials.open(fmt.Sprintf("materials-story-%04d-%d.csv", s.Number, errand+1))
+	s.hall.materials.open(fmt.Sprintf("materials-%s-%04d-%d.csv", s.files, s.Number, errand+1))
 	return errors.Join(s.hall.materials.row(paperKey(e.Case, 0), e.Case, departments[itemOf(e.Item).department].zh, mat.code, mat.zh, departments[mat.issuer].zh, card.number,
 		at.Format(time.DateTime), formatDate(card.from, "2006-01-02"), formatDate(card.until, "2006-01-02"), "纸质"), s.hall.materials.close())
 }

@@ -83,6 +83,20 @@ func TestStories(t *testing.T) {
 			t.Error("what was handed in is not the card of the register")
 		}
 	}
+	// A case for the window is a story of its own, of somebody who holds what the register says.
+	for n := 1; n <= 2; n++ {
+		s, err := NewWindowCase(dir, now)
+		if err != nil || s.Number != n || len(s.Errands) != 1 || s.Errands[0].Department != "civil_affairs" {
+			t.Fatal(n, s, err)
+		}
+		if err := s.Apply(0, now); err != nil {
+			t.Fatal(err)
+		}
+		row := rowsOf(t, filepath.Join(hall, "cases-window-000"+string(rune('0'+n))+"-1.csv"), style{})[0]
+		if r, ok := register[s.CitizenNumber()]; row[0] != s.Errands[0].Case || row[8] != s.CitizenNumber() || !ok || r.name != row[7] || r.card == "" || r.until < "20260511" {
+			t.Error("the applicant at the window is not who the register knows, or holds no valid card")
+		}
+	}
 	if sum, err := Write(t.Context(), Options{Dir: dir, People: small.People, Days: small.Days, Seed: small.Seed, Until: small.Until, Defects: small.Defects}); err != nil || !sum.Unchanged {
 		t.Error("the county is another one after its stories", err)
 	}

@@ -261,25 +261,33 @@ func (d *Desk) Lookup(ctx context.Context, r Reader, a Attributes) (*Person, err
 	if err != nil {
 		return nil, err
 	}
-	if code := h.call("", nil, pseudonym.ID{}).Standing(h.standing); code != sharing.NotOfCase {
-		return nil, h.refuse(ctx, pseudonym.ID{}, nil, code, code)
+	person, records, err := h.fitting(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	return h.show(ctx, person, records)
+}
+
+// fitting is the one applicant of the case whom attributes fit, with the records on them. That there is none is written down.
+func (h *hearing) fitting(ctx context.Context, want wanted) (person pseudonym.ID, theirs []*serving.Record, err error) {
+	if code := h.call("", nil, person).Standing(h.standing); code != sharing.NotOfCase {
+		return person, nil, h.refuse(ctx, person, nil, code, code)
 	}
 	// Every applicant is looked at in full, so that a miss takes as long as a hit until its decision.
 	var found []pseudonym.ID
-	var theirs []*serving.Record
-	for _, person := range h.standing.Persons {
-		records, err := h.recordsOf(person)
+	for _, applicant := range h.standing.Persons {
+		records, err := h.recordsOf(applicant)
 		if err != nil {
-			return nil, err
+			return person, nil, err
 		}
-		if h.fits(want, person, records) {
-			found, theirs = append(found, person), records
+		if h.fits(want, applicant, records) {
+			found, theirs = append(found, applicant), records
 		}
 	}
 	if len(found) != 1 { // two who are alike are told apart by the number alone
-		return nil, h.refuse(ctx, pseudonym.ID{}, nil, sharing.NotOfCase, sharing.NotOfCase)
+		return person, nil, h.refuse(ctx, person, nil, sharing.NotOfCase, sharing.NotOfCase)
 	}
-	return h.show(ctx, found[0], theirs)
+	return found[0], theirs, nil
 }
 
 // show decides on a person's records, writes that down, and returns what is covered.

@@ -271,14 +271,15 @@ func TestNothingWithoutTheLog(t *testing.T) {
 		a, err4 := w.Accesses(t.Context(), reader("C1"), person(1))
 		f, err5 := w.Prefill(t.Context(), reader("C1"), person(1), nil)
 		_, err6 := w.Person(t.Context(), reader("C1"), person(3)) // a refusal that cannot be written down is none
-		errs = append(errs, err, err2, err3, err4, err5, err6, w.Use(t.Context(), reader("C1"), prefill.ID, "REGISTER"), w.Decline(t.Context(), reader("C1"), prefill.ID, "REGISTER", "wrong"))
+		g, err7 := w.PrefillFor(t.Context(), reader("C1"), disclosure.Attributes{Number: numberOf(person(1))}, nil)
+		errs = append(errs, err, err2, err3, err4, err5, err6, err7, w.Use(t.Context(), reader("C1"), prefill.ID, "REGISTER"), w.Decline(t.Context(), reader("C1"), prefill.ID, "REGISTER", "wrong"))
 		for i, err := range errs {
 			var u *disclosure.Unavailable
 			if !errors.As(err, &u) || !errors.Is(err, down) {
 				t.Errorf("%s is down, call %d: %v", name, i, err)
 			}
 		}
-		if p != nil || l != nil || r != nil || a != nil || f != nil || len(w.taken) != before {
+		if p != nil || l != nil || r != nil || a != nil || f != nil || g != nil || len(w.taken) != before {
 			t.Errorf("%s is down and something is shown", name)
 		}
 		break_(nil)

@@ -4,31 +4,40 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/shirecounty/shire/pipeline/serving"
-	"github.com/shirecounty/shire/schemas/calendar"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/pseudonym"
-	"github.com/shirecounty/shire/schemas/semantic"
 	"github.com/shirecounty/shire/schemas/sharing"
 )
 
 // Prefill is what a case's applicant need not hand in, and what has to be asked for.
 type Prefill struct {
 	ID        string // of this case and applicant; Use and Decline name it
+	At        time.Time
 	Person    pseudonym.ID
 	Materials []Material // in the order of the item's list, or of the question
+	Looked    []string   // what the log of accesses says that was looked at: dataset.field, sorted
 }
 
 // Material is one required material (材料).
 type Material struct {
 	Code   string
 	Met    bool
-	Proof  *Proof // of a material that is met
-	Reason string // why it has to be asked for: one of the Reasons below
+	Proof  *Proof        // of a material that is met
+	Reason string        // why it has to be asked for: one of the Reasons below
+	Grant  sharing.Code  // with NotGranted: what is missing, of all datasets that could show it the one that came furthest
+	Could  []string      // with NotGranted: those datasets, in the catalogue's order; none when the county has none
+	Taken  *MaterialTurn // what was done about it before; nil when nothing was
+}
+
+// MaterialTurn is what a clerk has done about a material of a prefill.
+type MaterialTurn struct {
+	Use    bool // else it was declined
+	At     time.Time
+	Reason string // of a decline
 }
 
 // Proof is what a material is met with. Nothing of it is shown that no live grant covers.
@@ -36,6 +45,8 @@ type Proof struct {
 	Department string
 	Dataset    string
 	Record     pseudonym.ID
+	SourceTime *time.Time // when the source says the record was written
+	ReceivedAt time.Time  // when it reached the county
 	Issued     *time.Time // nil when it is not known or not covered in full
 	ValidFrom  string     // 2006-01-02; "" when there is none or it is not covered in full
 	ValidUntil string     // the last day, included; "" when there is none or it is not covered in full
@@ -48,6 +59,7 @@ const (
 	OwnRegister = "own_register" // nor does one need to: the department's own dataset says it
 	NotHeld     = "not_held"     // a grant covers it, and nothing is held on this person
 	NotValid    = "not_valid"    // what is held is not valid today
+	Conflicting = "conflicting"  // two datasets name the same document, and only one of them calls it valid
 )
 
 // NotMet is the code of a Use of what is not met any more.
@@ -79,42 +91,12 @@ type TakenMaterial struct {
 	ValidFrom, ValidUntil  string   // 2006-01-02, or ""
 }
 
-// knowMaterials finds out which datasets can stand for which materials.
-func (d *Desk) knowMaterials() {
-	d.known, d.holders = map[string]bool{}, map[string][]string{}
-	for _, item := range d.o.Items {
-		for _, code := range slices.Concat(item.Materials, item.Sometimes) {
-			d.known[code] = true
-		}
-	}
-	for _, name := range d.o.Contracts.Names() {
-		for i := range d.catalog[name].Emits {
-			e := &d.catalog[name].Emits[i]
-			if e.Table != "holdings" || e.Person == "" {
-				continue
-			}
-			if v := e.Columns["material_code"]; v.Const != nil {
-				d.known[*v.Const] = true
-				d.holders[*v.Const] = append(d.holders[*v.Const], name)
-			} else {
-				d.byFields = append(d.byFields, name)
-			}
-		}
-	}
-}
-
 // Prefill tells for a case's applicant which materials shared data meets. person may be the zero id when the case has one applicant.
 // materials are codes; all that the item requires when there are none.
 func (d *Desk) Prefill(ctx context.Context, r Reader, person pseudonym.ID, materials []string) (*Prefill, error) {
-	if len(materials) == 0 {
-		item, ok := d.o.Items[r.Item]
-		if !ok || len(item.Materials) == 0 {
-			return nil, &Mistake{Field: "materials", Text: "the county's list of service items does not say what this item requires; name the materials"}
-		}
-		materials = item.Materials
-	}
-	if len(materials) > 50 || slices.ContainsFunc(materials, func(code string) bool { return !d.known[code] }) {
-		return nil, &Mistake{Field: "materials", Text: "name at most 50 materials by the county's codes (材料编码); one of them is not known"}
+	materials, err := d.required(r.Item, materials)
+	if err != nil {
+		return nil, err
 	}
 	h, err := d.hear(ctx, r)
 	if err != nil {
@@ -128,21 +110,64 @@ func (d *Desk) Prefill(ctx context.Context, r Reader, person pseudonym.ID, mater
 	if err != nil {
 		return nil, err
 	}
+	return h.prefill(ctx, person, records, materials)
+}
+
+// PrefillFor is Prefill for the applicant of the case whom the attributes fit, by the rules of Lookup.
+func (d *Desk) PrefillFor(ctx context.Context, r Reader, a Attributes, materials []string) (*Prefill, error) {
+	want, err := d.wanted(a)
+	if err != nil {
+		return nil, err
+	}
+	if materials, err = d.required(r.Item, materials); err != nil {
+		return nil, err
+	}
+	h, err := d.hear(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	person, records, err := h.fitting(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	return h.prefill(ctx, person, records, materials)
+}
+
+// required are the materials that a prefill is about.
+func (d *Desk) required(item string, materials []string) ([]string, error) {
+	if len(materials) == 0 {
+		item, ok := d.o.Items[item]
+		if !ok || len(item.Materials) == 0 {
+			return nil, &Mistake{Field: "materials", Text: "the county's list of service items does not say what this item requires; name the materials"}
+		}
+		materials = item.Materials
+	}
+	if len(materials) > 50 || slices.ContainsFunc(materials, func(code string) bool { return !d.known[code] }) {
+		return nil, &Mistake{Field: "materials", Text: "name at most 50 materials by the county's codes (材料编码); one of them is not known"}
+	}
+	return materials, nil
+}
+
+// prefill finds out what is met, writes that down, and returns it.
+func (h *hearing) prefill(ctx context.Context, person pseudonym.ID, records []*serving.Record, materials []string) (*Prefill, error) {
 	whose := h.whose(records)
-	out := &Prefill{ID: h.prefillID(person), Person: person}
-	var looked []string
+	out := &Prefill{ID: h.prefillID(person), At: h.at, Person: person}
 	for _, code := range materials {
 		m := h.material(code, person, records, whose)
+		var err error
+		if m.Taken, err = h.turn(out.ID, code); err != nil {
+			return nil, err
+		}
 		out.Materials = append(out.Materials, m.Material)
-		looked = append(looked, m.looked...)
+		out.Looked = append(out.Looked, m.looked...)
 	}
-	slices.Sort(looked)
-	looked = slices.Compact(looked)
+	slices.Sort(out.Looked)
+	out.Looked = slices.Compact(out.Looked)
 	decision, reason := Granted, sharing.Allowed
-	if len(looked) == 0 { // nothing of the person was looked at, nor is shown
+	if len(out.Looked) == 0 { // nothing of the person was looked at, nor is shown
 		decision, reason = Refused, sharing.NoGrant
 	}
-	if err := h.record(ctx, person, looked, decision, reason); err != nil {
+	if err := h.record(ctx, person, out.Looked, decision, reason); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -164,139 +189,6 @@ func (h *hearing) prefillID(person pseudonym.ID) string {
 	return hashed(h.Desk, func(p *pseudonym.Hasher) string {
 		return p.Text("prefill", h.Department, h.Reader.Case, person.String())
 	})
-}
-
-// held is a material, and by what it is met.
-type held struct {
-	Material
-	looked  []string // fields of which the answer tells: dataset.field
-	record  *serving.Record
-	holding serving.Holding
-	emit    *contract.Emit
-}
-
-// material finds the best holding that stands for a material: the one that is valid longest, and of those the newest.
-func (h *hearing) material(code string, person pseudonym.ID, records []*serving.Record, whose map[pseudonym.ID]pseudonym.ID) held {
-	out := held{Material: Material{Code: code, Reason: NotGranted}}
-	open := false
-	for _, name := range slices.Concat(h.holders[code], h.byFields) {
-		set := h.catalog[name]
-		for i := range set.Emits {
-			e := &set.Emits[i]
-			if v := e.Columns["material_code"]; e.Table != "holdings" || e.Person == "" || v.Const != nil && *v.Const != code {
-				continue
-			}
-			needs := judgedBy(e)
-			if !covers(sharing.Open(h.call(name, needs, person), h.standing, h.requests, h.o.Contracts)) {
-				if set.Department == h.Department && !open {
-					out.Reason = OwnRegister
-				}
-				continue
-			}
-			if !open {
-				open, out.Reason = true, NotHeld
-			}
-			for _, f := range needs {
-				out.looked = append(out.looked, name+"."+f)
-			}
-			h.best(&out, name, e, person, records, whose)
-		}
-	}
-	if out.record != nil {
-		out.Met, out.Reason = true, ""
-		out.Proof = h.proof(&out, person)
-	}
-	return out
-}
-
-// best looks among a dataset's records for a holding by one emit of its contract.
-func (h *hearing) best(out *held, dataset string, e *contract.Emit, person pseudonym.ID, records []*serving.Record, whose map[pseudonym.ID]pseudonym.ID) {
-	needs := judgedBy(e)
-	today := h.today()
-	for _, r := range records {
-		if r.Dataset != dataset || !slices.ContainsFunc(mentionsOf(r, e.Person), func(m pseudonym.ID) bool { return whose[m] == person }) {
-			continue
-		}
-		if !covers(sharing.Decide(h.call(dataset, needs, person), h.standing, h.requests, h.o.Contracts, r.Division)) {
-			continue // a record outside the granted rows is as if it were not there
-		}
-		for _, holding := range r.Holdings {
-			if holding.Material != out.Code || holding.Role != e.Person {
-				continue
-			}
-			if !valid(holding, today, h.o.Zone) {
-				if out.record == nil {
-					out.Reason = NotValid
-				}
-				continue
-			}
-			if out.record == nil || longer(holding, out.holding) || holding.Until == out.holding.Until && r.Version > out.record.Version {
-				out.record, out.holding, out.emit = r, holding, e
-			}
-		}
-	}
-}
-
-func (h *hearing) today() int32 { return int32(calendar.DateOf(h.at.In(h.o.Zone))) }
-
-// longer tells whether a holding is valid longer than another.
-func longer(a, b serving.Holding) bool { return b.Until != 0 && (a.Until == 0 || a.Until > b.Until) }
-
-// valid tells whether a holding stands for its material on a day. As in mart.avoidable_submissions, one without a first day is valid
-// from the day on which it was issued, and without that from ever on.
-func valid(h serving.Holding, day int32, zone *time.Location) bool {
-	from := h.From
-	if from == 0 && !h.IssuedAt.IsZero() {
-		from = int32(calendar.DateOf(h.IssuedAt.In(zone)))
-	}
-	return (h.Status == "" || h.Status == "valid") && (from == 0 || from <= day) && (h.Until == 0 || day <= h.Until)
-}
-
-// judgedBy are the fields from which it follows that a document is held and valid. All have to be covered for that to be said.
-func judgedBy(e *contract.Emit) (fields []string) {
-	for column, v := range e.Columns {
-		if column != "issuer" {
-			fields = append(fields, fieldsOf(v)...)
-		}
-	}
-	if e.When != nil {
-		fields = append(fields, e.When.Field)
-	}
-	slices.Sort(fields)
-	return slices.Compact(fields)
-}
-
-// covers tells whether a decision shows all fields that were asked for, however little of them; when none were, any.
-func covers(d sharing.Decision) bool { return d.Allowed && len(d.Refused) == 0 }
-
-// proof is what is told of what a material is met with.
-func (h *hearing) proof(m *held, person pseudonym.ID) *Proof {
-	r, holding := m.record, m.holding
-	d := sharing.Decide(h.call(r.Dataset, nil, person), h.standing, h.requests, h.o.Contracts, r.Division)
-	full := func(column string) bool { // a constant of the contract is no secret
-		return !slices.ContainsFunc(fieldsOf(m.emit.Columns[column]), func(f string) bool { return d.Fields[f] != sharing.Full })
-	}
-	p := &Proof{Department: h.catalog[r.Dataset].Department, Dataset: r.Dataset, Record: r.ID}
-	if full("issued_at") {
-		p.Issued = known(holding.IssuedAt)
-	}
-	if full("valid_from") {
-		p.ValidFrom = day(holding.From)
-	}
-	if full("valid_until") {
-		p.ValidUntil = day(holding.Until)
-	}
-	p.Hash = hashed(h.Desk, func(hash *pseudonym.Hasher) string {
-		return hash.Text("proof", r.ID.String(), strconv.FormatUint(r.Version, 10), holding.Material, fmt.Sprint(holding.From, holding.Until, holding.Status))
-	})
-	return p
-}
-
-func day(d int32) string {
-	if d == 0 {
-		return ""
-	}
-	return semantic.FormatDate(d)
 }
 
 // named is the applicant whose prefill a caller names.
@@ -342,8 +234,12 @@ func (d *Desk) Use(ctx context.Context, r Reader, prefill, material string) erro
 		return err
 	}
 	t := h.taken(prefill, material)
-	if t.At, err = h.usedAt(prefill, material); err != nil {
+	before, err := h.turn(prefill, material)
+	if err != nil {
 		return err
+	}
+	if before != nil && before.Use {
+		t.At = before.At // it stays the first time
 	}
 	t.Use, t.Dataset, t.Issuer, t.ValidFrom, t.ValidUntil = true, m.record.Dataset, m.holding.Issuer, day(m.holding.From), day(m.holding.Until)
 	for _, f := range fieldsOf(m.emit.Columns["document"]) {
@@ -376,21 +272,23 @@ func (d *Desk) Decline(ctx context.Context, r Reader, prefill, material, reason 
 	return h.take(ctx, t)
 }
 
-// usedAt is when a material was used: it stays the first time.
-func (h *hearing) usedAt(prefill, material string) (time.Time, error) {
+// turn is what was done about a material of a prefill, as far as the store has it; nil when nothing was.
+func (h *hearing) turn(prefill, material string) (*MaterialTurn, error) {
 	id := hashed(h.Desk, func(p *pseudonym.Hasher) pseudonym.ID {
 		return serving.RecordID(p, contract.Materials, prefill+change.KeySeparator+material)
 	})
 	before, err := h.o.Store.Get(id)
 	if err != nil {
-		return h.at, &Unavailable{What: "the records", Err: err}
+		return nil, &Unavailable{What: "the records", Err: err}
 	}
-	if before != nil && before.Value("act") == ActUse {
-		if at, err := time.Parse(time.RFC3339, before.Value("acted_at")); err == nil {
-			return at, nil
-		}
+	if before == nil {
+		return nil, nil
 	}
-	return h.at, nil
+	at, err := time.Parse(time.RFC3339, before.Value("acted_at"))
+	if err != nil {
+		return nil, &Unavailable{What: "the records", Err: fmt.Errorf("a prefill's material says no time: %w", err)}
+	}
+	return &MaterialTurn{Use: before.Value("act") == ActUse, At: at, Reason: before.Value("reason")}, nil
 }
 
 func (h *hearing) taken(prefill, material string) TakenMaterial {

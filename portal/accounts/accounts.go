@@ -1,10 +1,10 @@
 //go:build unix
 
-// Package accounts keeps who may review identities, operate jobs, act for a department or supervise accesses: a file each of names and password hashes in
-// the data directory. Nobody is in them until somebody with access to that directory adds them, and no password is there
+// Package accounts keeps who may review identities, operate jobs, act for a department, stand at a window or supervise accesses: a file each of names and
+// password hashes in the data directory. Nobody is in them until somebody with access to that directory adds them, and no password is there
 // from the start. Whoever operates jobs need not see personal data, and whoever sees it need not operate anything: so each
 // has a file of its own, and to be in one opens nothing of another. Officers act for their department about requests for
-// data; supervisors read who looked at whom.
+// data; clerks ask at its windows what is held on an applicant; supervisors read who looked at whom.
 //
 // # How it fails
 //
@@ -36,6 +36,7 @@ const (
 	OperatorsFile = "operators.json"
 
 	OfficersFile    = "officers.json"
+	ClerksFile      = "clerks.json"
 	SupervisorsFile = "supervisors.json"
 )
 
@@ -49,7 +50,7 @@ const nobody = "$2a$12$kmrdRCnEZngOUFv1D5OL0eCpqLVfY2uSQZ96qV8VapZ3BGQ1HA73a"
 // Account is one person who may.
 type Account struct {
 	Name       string    `json:"name"`
-	Department string    `json:"department,omitempty"` // of an officer
+	Department string    `json:"department,omitempty"` // of an officer or a clerk
 	Created    time.Time `json:"created"`
 }
 
@@ -84,6 +85,9 @@ func Operators(dataDir string) *File { return &File{filepath.Join(dataDir, Opera
 
 // Officers are those who act for their department about requests for data.
 func Officers(dataDir string) *File { return &File{filepath.Join(dataDir, OfficersFile), cost} }
+
+// Clerks are those who ask at their department's windows what is held on an applicant.
+func Clerks(dataDir string) *File { return &File{filepath.Join(dataDir, ClerksFile), cost} }
 
 // Supervisors are those who may read who looked at whose records.
 func Supervisors(dataDir string) *File { return &File{filepath.Join(dataDir, SupervisorsFile), cost} }

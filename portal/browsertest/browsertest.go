@@ -18,7 +18,9 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 )
@@ -34,6 +36,7 @@ type Browser struct {
 
 	mu      sync.Mutex
 	foreign []string // addresses of other sites that were asked for
+	errors  []string // what the page wrote to its console as errors, or threw
 	allowed string   // another site that the page may lead to
 }
 
@@ -48,7 +51,7 @@ func (b *Browser) Allow(host string) {
 const patience = time.Minute
 
 // Open opens a page in a browser of its own, which is closed when the test ends. Whatever the page asks of another site
-// fails the test. With the environment variable SHIRE_SCREENSHOTS, pictures go to that directory. The error is
+// fails the test, and so does an error in its console, but for what the portal refuses: that is the page's to handle. With the environment variable SHIRE_SCREENSHOTS, pictures go to that directory. The error is
 // ErrNoBrowser, or nil.
 func Open(t testing.TB, address string) (*Browser, error) {
 	t.Helper()
@@ -75,16 +78,29 @@ func Open(t testing.TB, address string) (*Browser, error) {
 		stopProgram()
 	})
 	err = chromedp.Listen(ctx, func(event any) {
-		sent, ok := event.(*network.EventRequestWillBeSent)
-		if !ok {
-			return
-		}
-		if asked, err := url.Parse(sent.Request.URL); err == nil && asked.Host != site.Host && (asked.Scheme == "http" || asked.Scheme == "https") {
-			b.mu.Lock()
-			if asked.Host != b.allowed {
-				b.foreign = append(b.foreign, asked.Host)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		switch e := event.(type) {
+		case *network.EventRequestWillBeSent:
+			if asked, err := url.Parse(e.Request.URL); err == nil && asked.Host != site.Host && (asked.Scheme == "http" || asked.Scheme == "https") {
+				if asked.Host != b.allowed {
+					b.foreign = append(b.foreign, asked.Host)
+				}
 			}
-			b.mu.Unlock()
+		case *runtime.EventExceptionThrown:
+			text := e.ExceptionDetails.Text
+			if thrown := e.ExceptionDetails.Exception; thrown != nil {
+				text += " " + thrown.Description
+			}
+			b.errors = append(b.errors, text)
+		case *log.EventEntryAdded:
+			if e.Entry.Level == log.EntryLevelError && e.Entry.Source != log.EntrySourceNetwork {
+				b.errors = append(b.errors, e.Entry.Text)
+			}
+		case *runtime.EventConsoleAPICalled:
+			if e.Type == runtime.ConsoleAPICalledTypeError {
+				b.errors = append(b.errors, fmt.Sprintf("console.error with %d arguments", len(e.Args)))
+			}
 		}
 	})
 	if err != nil {
@@ -96,8 +112,13 @@ func Open(t testing.TB, address string) (*Browser, error) {
 		if len(b.foreign) > 0 {
 			t.Errorf("the page asked other sites: %v", b.foreign)
 		}
+		if len(b.errors) > 0 {
+			t.Errorf("the console has errors: %q", b.errors)
+		}
 	})
 	ask(b, network.Enable, network.EnableParams{})
+	ask(b, runtime.Enable, cdp.Empty{})
+	ask(b, log.Enable, cdp.Empty{})
 	run(b, chromedp.Navigate(address))
 	return b, nil
 }

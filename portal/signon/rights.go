@@ -46,6 +46,7 @@ var rightWords = map[string][2]string{
 	county.MayReview:    {"review identities", "核对身份"},
 	county.MayOperate:   {"operate jobs", "操作作业"},
 	county.MayRequest:   {"act for a department about requests for data", "代表部门经办共享申请"},
+	county.MayServe:     {"see at the window what applicants need not hand in", "在窗口查看申请人免交的材料"},
 	county.MaySupervise: {"search the log of accesses", "查询访问日志"},
 }
 
@@ -56,7 +57,7 @@ func (p *Provider) May(who Person, right string) (department string, refusal *Re
 	for _, name := range who.Groups {
 		if g, there := p.c.Groups[name]; there && slices.Contains(g.Rights, right) {
 			may = true
-			if right == county.MayRequest {
+			if county.ForDepartment(right) {
 				departments[g.Department] = true
 			}
 		}

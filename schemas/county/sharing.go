@@ -21,6 +21,7 @@ type Sharing struct {
 	Rules          string                   `yaml:"rules,omitempty" json:"rules,omitempty" jsonschema:"description=Folder with deadlines of the county's own (*.yaml)\\, tighter than the nation's; its folder province holds the province's; relative to this file"`
 	Audit          Audit                    `yaml:"audit,omitempty" json:"audit,omitempty"`
 	Items          string                   `yaml:"items,omitempty" json:"items,omitempty" jsonschema:"description=File with the county's service items and the materials that each requires; relative to this file"`
+	Window         string                   `yaml:"window,omitempty" json:"window,omitempty" jsonschema:"description=Purpose for which clerks see at /window what a case's applicant need not hand in; without it there is no such page"`
 	Lag            Duration                 `yaml:"lag,omitempty" json:"lag,omitempty" jsonschema:"description=How far what is shared may be behind what the departments have sent; reads are refused beyond it; 1m when absent"`
 	Cipher         string                   `yaml:"cipher,omitempty" json:"cipher,omitempty" jsonschema:"enum=aes-256-gcm,enum=sm4-gcm,default=aes-256-gcm,description=How personal values and the records to share are sealed on the disk; another one than before makes a new key"`
 	Clients        []Client                 `yaml:"clients,omitempty" json:"clients,omitempty" jsonschema:"description=Systems of the departments that may call the sharing interface; nobody else may"`
@@ -41,6 +42,7 @@ type Audit struct {
 
 func (c *Config) proveSharing(fail func(path, do, format string, args ...any)) {
 	c.proveRequests(fail)
+	c.proveWindow(fail)
 	c.proveStore(fail)
 	a := &c.Sharing.Audit
 	orDefault(&a.Hash, "sha256")
@@ -82,6 +84,20 @@ func (c *Config) proveRequests(fail func(path, do, format string, args ...any)) 
 		if info, err := os.Stat(c.Sharing.Rules); err != nil || !info.IsDir() {
 			fail("$.sharing.rules", "make the folder, or leave rules out", "there is no folder %s for the deadlines", c.Sharing.Rules)
 		}
+	}
+}
+
+// proveWindow proves what the page of the window clerks stands on.
+func (c *Config) proveWindow(fail func(path, do, format string, args ...any)) {
+	s := &c.Sharing
+	if s.Window == "" {
+		return
+	}
+	if _, ok := s.Purposes[s.Window]; !ok {
+		fail("$.sharing.window", document.DidYouMean(s.Window, slices.Sorted(maps.Keys(s.Purposes))), "the county has no purpose %q", s.Window)
+	}
+	if s.Items == "" {
+		fail("$.sharing.window", "name the list of service items under sharing.items", "what a case requires is not known without a list of service items")
 	}
 }
 

@@ -33,8 +33,8 @@ type OIDC struct {
 
 // Rights are what the members of a group may do on the portal.
 type Rights struct {
-	Rights     []string `yaml:"rights" json:"rights" jsonschema:"required,description=review: identities; operate: jobs; request: act for the department about requests for data; supervise: read who looked at whom"`
-	Department string   `yaml:"department,omitempty" json:"department,omitempty" jsonschema:"description=Code of the department that the right request is for"`
+	Rights     []string `yaml:"rights" json:"rights" jsonschema:"required,description=review: identities; operate: jobs; request: act for the department about requests for data; serve: see at the window what applicants of the department need not hand in; supervise: read who looked at whom"`
+	Department string   `yaml:"department,omitempty" json:"department,omitempty" jsonschema:"description=Code of the department that the rights request and serve are for"`
 }
 
 // What people may do on the portal.
@@ -42,11 +42,15 @@ const (
 	MayReview    = "review"    // identities
 	MayOperate   = "operate"   // jobs
 	MayRequest   = "request"   // data for a department
+	MayServe     = "serve"     // applicants at the window, for a department
 	MaySupervise = "supervise" // accesses
 )
 
+// ForDepartment tells whether a right is one to act for a department.
+func ForDepartment(right string) bool { return right == MayRequest || right == MayServe }
+
 // PortalRights are all of them.
-var PortalRights = []string{MayReview, MayOperate, MayRequest, MaySupervise}
+var PortalRights = []string{MayReview, MayOperate, MayRequest, MayServe, MaySupervise}
 
 // OIDCCallback is the path of the address that the provider sends people back to.
 const OIDCCallback = "/api/v1/oidc/callback"
@@ -144,12 +148,12 @@ func (o *OIDC) proveGroups(fail func(path, do, format string, args ...any), at s
 				fail(here, document.DidYouMean(right, PortalRights), "the group %q has the right %q, which there is not", name, right)
 			}
 		}
-		switch requests := slices.Contains(g.Rights, MayRequest); {
-		case requests && g.Department == "":
+		switch acts := slices.ContainsFunc(g.Rights, ForDepartment); {
+		case acts && g.Department == "":
 			fail(here, "write department:", "the group %q acts for no department", name)
-		case !requests && g.Department != "":
-			fail(here, "add the right request, or leave department: out", "the group %q is of a department and may not act for it", name)
-		case requests && !slices.Contains(departments, g.Department):
+		case !acts && g.Department != "":
+			fail(here, "add the right "+MayRequest+" or "+MayServe+", or leave department: out", "the group %q is of a department and may not act for it", name)
+		case acts && !slices.Contains(departments, g.Department):
 			fail(here, document.DidYouMean(g.Department, departments), "the group %q acts for %q, and the county has no such department", name, g.Department)
 		}
 	}

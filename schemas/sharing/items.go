@@ -24,18 +24,23 @@ type Items map[string]Item
 // Known tells whether there is an item.
 func (items Items) Known(code string) bool { _, ok := items[code]; return ok }
 
-// LoadItems reads a file of service items. The error is document.Problems when it is the file's own.
-func LoadItems(file string) (Items, error) {
+// Materials are the names of materials by their codes (材料编码); of some or of all.
+type Materials map[string]contract.Text
+
+// LoadItems reads a file of service items, and of the names of materials where it has them. The error is document.Problems when it is
+// the file's own.
+func LoadItems(file string) (Items, Materials, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the service items: %w", err)
+		return nil, nil, fmt.Errorf("read the service items: %w", err)
 	}
 	var list struct {
-		Items []Item `yaml:"items"`
+		Materials Materials `yaml:"materials"`
+		Items     []Item    `yaml:"items"`
 	}
 	doc, err := document.Parse(file, data, &list)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	items := Items{}
 	var problems document.Problems
@@ -53,5 +58,10 @@ func LoadItems(file string) (Items, error) {
 		}
 		items[item.Code] = item
 	}
-	return items, problems.OrNil()
+	for code, name := range list.Materials {
+		if code == "" || name.Zh == "" {
+			problems = append(problems, doc.At("$.materials", "a material has no name", "write code: {zh: …, en: …}"))
+		}
+	}
+	return items, list.Materials, problems.OrNil()
 }

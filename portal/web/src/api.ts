@@ -22,6 +22,7 @@ export interface County {
   catalogue?: boolean; // what can be shared is shown at /catalogue
   requests?: boolean; // departments ask each other for data at /sharing
   supervision?: boolean; // supervisors search the log of accesses at /supervision
+  window?: boolean; // clerks see at /window what an applicant need not hand in
 }
 
 export type Unit = "share" | "seconds" | "working_days" | "cases" | "papers" | "visits" | "points";

@@ -20,6 +20,7 @@ const pages: Record<string, () => Promise<() => preact.JSX.Element>> = {
   "/review": async () => (await import("./review/app")).ReviewApp,
   "/catalogue": async () => (await import("./sharing/catalogue")).CatalogueApp,
   "/sharing": async () => (await import("./sharing/requests")).RequestsApp,
+  "/window": async () => (await import("./sharing/window")).WindowApp,
   "/supervision": async () => (await import("./sharing/supervision")).SupervisionApp,
   "/jobs": async () => (await import("./jobs/app")).JobsApp,
 };

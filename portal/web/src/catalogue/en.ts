@@ -2,6 +2,7 @@ import { enEvaluation } from "./evaluation.en";
 import { enFigures } from "./figures.en";
 import { enJobs } from "./jobs.en";
 import { enSharing } from "./sharing.en";
+import { enWindow } from "./window.en";
 import type { Key } from "./zh-CN";
 
 // The texts of the screens in English; the type asks for every key of the Chinese catalogue and for no other.
@@ -328,4 +329,5 @@ export const en: Record<Key, string> = {
   ...enJobs,
   ...enFigures,
   ...enSharing,
+  ...enWindow,
 };

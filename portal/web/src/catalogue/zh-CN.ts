@@ -2,6 +2,7 @@ import { zhEvaluation } from "./evaluation.zh-CN";
 import { zhFigures } from "./figures.zh-CN";
 import { zhJobs } from "./jobs.zh-CN";
 import { zhSharing } from "./sharing.zh-CN";
+import { zhWindow } from "./window.zh-CN";
 
 // The texts of the screens in Chinese. This catalogue says which keys there are; a {name} is filled in.
 export const zh = {
@@ -327,6 +328,7 @@ export const zh = {
   ...zhJobs,
   ...zhFigures,
   ...zhSharing,
+  ...zhWindow,
 } as const;
 
 export type Key = keyof typeof zh;

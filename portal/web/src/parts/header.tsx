@@ -36,6 +36,7 @@ export function Masthead({ name, county, view, choose, format }: MastheadProps) 
         {!wall && county?.evaluation && <a class="quiet" href={`/evaluation${formatEvaluation({ ...startEvaluation, lang: view.lang, theme: view.theme })}`}>{t("evaluation.title")}</a>}
         {!wall && county?.catalogue && <a class="quiet" href={`/catalogue${formatPlace({ lang: view.lang ?? "", theme: view.theme })}`}>{t("sharing.catalogue")}</a>}
         {!wall && county?.requests && <a class="quiet" href={`/sharing${formatPlace({ lang: view.lang ?? "", theme: view.theme })}`}>{t("sharing.requests")}</a>}
+        {!wall && county?.window && <a class="quiet" href={`/window${formatPlace({ lang: view.lang ?? "", theme: view.theme })}`}>{t("window.title")}</a>}
         {!wall && county?.jobs && <a class="quiet" href={`/jobs${formatJobs({ ...startJobs, lang: view.lang, theme: view.theme })}`}>{t("jobs.title")}</a>}
         {!wall && county?.review && <a class="quiet" href={`/review${formatReview({ ...startReview, lang: view.lang, theme: view.theme })}`}>{t("review.title")}</a>}
         {!wall && <Preferences theme={view.theme} choose={choose} format={format} />}

@@ -36,7 +36,7 @@ export function usePage(): Page & { county: County | null } {
 
 interface ShellProps {
   page: Page & { county: County | null };
-  title: "catalogue" | "requests" | "supervision";
+  title: "catalogue" | "requests" | "window" | "supervision";
   who?: SignedIn;
   children: ComponentChildren;
 }
@@ -45,8 +45,8 @@ export function Shell({ page, title, who, children }: ShellProps) {
   const { place, choose, format, county } = page;
   const t = format.t;
   const name = county ? (format.language === "en" ? county.name_en || county.name_zh : county.name_zh) : "shire";
-  const heading = t(({ catalogue: "sharing.catalogue", requests: "sharing.requests", supervision: "sharing.supervision" } as const)[title]);
-  const what = t(({ catalogue: "sharing.catalogueWhat", requests: "sharing.requestsWhat", supervision: "sharing.supervisionWhat" } as const)[title]);
+  const heading = t(({ catalogue: "sharing.catalogue", requests: "sharing.requests", window: "window.title", supervision: "sharing.supervision" } as const)[title]);
+  const what = t(({ catalogue: "sharing.catalogueWhat", requests: "sharing.requestsWhat", window: "window.what", supervision: "sharing.supervisionWhat" } as const)[title]);
   useEffect(() => {
     document.documentElement.lang = format.language;
     document.title = `${name} · ${heading}`;
@@ -70,6 +70,7 @@ export function Shell({ page, title, who, children }: ShellProps) {
           <a class="quiet" href={`/${keep}`}>{t("review.overview")}</a>
           {title !== "catalogue" && <a class="quiet" href={`/catalogue${keep}`}>{t("sharing.catalogue")}</a>}
           {title !== "requests" && <a class="quiet" href={`/sharing${keep}`}>{t("sharing.requests")}</a>}
+          {title !== "window" && county?.window && <a class="quiet" href={`/window${keep}`}>{t("window.title")}</a>}
           {title !== "supervision" && county?.supervision && <a class="quiet" href={`/supervision${keep}`}>{t("sharing.supervision")}</a>}
           <Preferences theme={themes.find((n) => n === place.theme) ?? "auto"} choose={(c) => choose(c as Place)} format={format} />
         </div>
@@ -80,9 +81,9 @@ export function Shell({ page, title, who, children }: ShellProps) {
 }
 
 /** A code of the node in the reader's language; as it is where the catalogue does not know it. */
-export function word(format: Format, family: "type" | "every" | "level" | "state" | "act" | "mask", code: string): string {
+export function word(format: Format, family: "type" | "every" | "level" | "state" | "act" | "mask" | "decision" | "why", code: string): string {
   const key = {
-    type: `sharing.type.${code}`, every: `sharing.every.${code}`, level: `sharing.level.${code}`, state: `sharing.state.${code}`, act: `sharing.act.${code}`, mask: `sharing.mask.${code}`,
+    type: `sharing.type.${code}`, every: `sharing.every.${code}`, level: `sharing.level.${code}`, state: `sharing.state.${code}`, act: `sharing.act.${code}`, mask: `sharing.mask.${code}`, decision: `sharing.decision.${code}`, why: `sharing.why.${code}`,
   }[family];
   return isKey(key) ? format.t(key) : code;
 }

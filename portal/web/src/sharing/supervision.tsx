@@ -1,14 +1,18 @@
 import { useState } from "preact/hooks";
-import { change, Failure, type Door } from "../api";
+import { change, Failure, type Door, type Labels } from "../api";
 import { ReadFailed, sentence } from "../parts/states";
 import { SignIn } from "../parts/signin";
+import { useRemote } from "../remote";
 import { useSession } from "../session";
-import { Shell, usePage, type Page } from "./shell";
+import { Shell, usePage, word, type Page } from "./shell";
 
 const door: Door = { session: "/api/v1/supervision/session", header: "X-Shire-Supervision" };
 const perPage = 50;
+const decisions = ["granted", "refused", "used", "declined", "stopped", "lifted"];
+const nobody = "00000000-0000-0000-0000-000000000000";
 
 interface Access { sequence: number; at: string; caller: string; clerk: string; purpose: string; item: string; case: string; department: string; person: string; fields: string[]; decision: string; reason: string }
+interface Found { items: Access[]; more: boolean; offset: number; query: Record<string, unknown> }
 
 /** Who looked at whose records. What is looked for stands in no address: it would stay in the browser's history. */
 export function SupervisionApp() {
@@ -24,54 +28,90 @@ export function SupervisionApp() {
   );
 }
 
-function Search({ page: { format, department }, expire }: { page: Page; expire: () => void }) {
+function Search({ page, expire }: { page: Page; expire: () => void }) {
+  const { format } = page;
   const t = format.t;
+  const labels = useRemote<Labels>("/api/v1/labels", "").data;
   const [form, set] = useState<Record<string, string>>({});
   const [wrong, setWrong] = useState("");
-  const [found, show] = useState<{ items: Access[]; more: boolean; offset: number } | null>(null);
-  const write = (name: string) => (e: { currentTarget: { value: string } }) => set({ ...form, [name]: e.currentTarget.value.trim() });
-  const look = async (offset: number) => {
+  const [busy, setBusy] = useState(false);
+  const [found, show] = useState<Found | null>(null);
+  const write = (name: string) => (e: { currentTarget: { value: string } }) => {
+    const value = e.currentTarget.value.trim();
+    set((old) => ({ ...old, [name]: value }));
+  };
+  const look = async (query: Record<string, unknown>, offset: number) => {
+    if (busy) return;
+    setBusy(true);
     setWrong("");
-    const query: Record<string, unknown> = { limit: perPage, offset };
-    for (const name of ["person", "caller", "department", "case", "decision"]) if (form[name]) query[name] = form[name];
-    for (const name of ["from", "until"]) if (form[name]) query[name] = new Date(form[name]).toISOString();
     try {
-      show({ ...(await change<{ items: Access[]; more: boolean }>(door, "POST", "/api/v1/supervision/accesses", query)), offset });
+      show({ ...(await change<{ items: Access[]; more: boolean }>(door, "POST", "/api/v1/supervision/accesses", { ...query, limit: perPage, offset })), offset, query });
     } catch (error) {
       if (error instanceof Failure && error.code === "signed_out") expire();
       setWrong(error instanceof Failure ? sentence(error, format) : String(error));
     }
+    setBusy(false);
+  };
+  const submit = (e: Event) => {
+    e.preventDefault();
+    const query: Record<string, unknown> = {};
+    for (const name of ["person", "caller", "department", "case", "decision"]) if (form[name]) query[name] = form[name];
+    for (const name of ["from", "until"]) if (form[name]) query[name] = new Date(form[name]).toISOString();
+    void look(query, 0);
   };
   return (
     <>
-      <form class="panel terms" autocomplete="off" onSubmit={(e) => { e.preventDefault(); void look(0); }}>
-        <label class="stacked"><span>{t("sharing.person")}</span><input maxLength={36} onInput={write("person")} /></label>
-        <label class="stacked"><span>{t("sharing.caller")}</span><input maxLength={100} onInput={write("caller")} /></label>
-        <label class="stacked"><span>{t("sharing.department")}</span><input maxLength={100} onInput={write("department")} /></label>
-        <label class="stacked"><span>{t("sharing.case")}</span><input maxLength={100} onInput={write("case")} /></label>
-        <label class="stacked"><span>{t("sharing.decision")}</span><select onChange={write("decision")}><option value="">{t("sharing.all")}</option><option value="granted">{t("sharing.granted")}</option><option value="refused">{t("sharing.refused")}</option></select></label>
-        <label class="stacked"><span>{t("sharing.begin")}</span><input type="datetime-local" onInput={write("from")} /></label>
-        <label class="stacked"><span>{t("sharing.until")}</span><input type="datetime-local" onInput={write("until")} /></label>
-        <button type="submit" class="primary">{t("sharing.find")}</button>
+      <form class="panel search" autocomplete="off" onSubmit={submit}>
+        <div class="terms">
+          <label class="stacked"><span>{t("sharing.person")}</span><input name="person" maxLength={36} spellcheck={false} onInput={write("person")} /></label>
+          <label class="stacked"><span>{t("sharing.case")}</span><input name="case" maxLength={100} spellcheck={false} onInput={write("case")} /></label>
+          <label class="stacked"><span>{t("sharing.caller")}</span><input name="caller" maxLength={100} spellcheck={false} onInput={write("caller")} /></label>
+          <label class="stacked"><span>{t("sharing.handledBy")}</span>
+            <select name="department" onChange={write("department")}><option value="">{t("sharing.all")}</option>{(labels?.departments ?? []).map((d) => <option key={d.key} value={d.key}>{format.text(d)}</option>)}</select>
+          </label>
+          <label class="stacked"><span>{t("sharing.decision")}</span>
+            <select name="decision" onChange={write("decision")}><option value="">{t("sharing.all")}</option>{decisions.map((d) => <option key={d} value={d}>{word(format, "decision", d)}</option>)}</select>
+          </label>
+          <label class="stacked"><span>{t("sharing.begin")}</span><input name="from" type="datetime-local" onInput={write("from")} /></label>
+          <label class="stacked"><span>{t("sharing.until")}</span><input name="until" type="datetime-local" onInput={write("until")} /></label>
+        </div>
         {wrong && <p class="wrong" role="alert">{wrong}</p>}
+        <button type="submit" class="primary" aria-disabled={busy}>{t("sharing.find")}</button>
       </form>
       {found && (
         <section class="panel" aria-live="polite">
-          {found.items.length === 0 ? <p>{t("sharing.accessNone")}</p> : (
-            <div class="scroll" tabIndex={0} role="region" aria-label={t("sharing.supervision")}>
-              <table>
-                <thead><tr><th scope="col">{t("sharing.time")}</th><th scope="col">{t("sharing.caller")}</th><th scope="col">{t("sharing.clerk")}</th><th scope="col">{t("sharing.purpose")}</th><th scope="col">{t("sharing.case")}</th><th scope="col">{t("sharing.person")}</th><th scope="col">{t("sharing.fields")}</th><th scope="col">{t("sharing.decision")}</th></tr></thead>
-                <tbody>
-                  {found.items.map((a) => (
-                    <tr key={a.sequence}><th scope="row">{format.time(new Date(a.at))}</th><td>{a.caller}</td><td><code title={a.clerk}>{a.clerk.slice(0, 8)}</code></td><td>{a.purpose}</td><td>{a.case}<small>{a.department && department(a.department)}</small></td><td><code title={a.person}>{a.person.slice(0, 8)}</code></td><td>{a.fields.join(" ")}</td><td class={a.decision === "refused" ? "bad" : ""}>{a.decision === "refused" ? t("sharing.refused") : a.decision === "granted" ? t("sharing.granted") : a.decision}<small>{a.reason}</small></td></tr>
-                  ))}
-                </tbody>
-              </table>
-            </div>
+          {found.items.length === 0 ? <p>{t("sharing.accessNone")}</p> : <Accesses list={found.items} page={page} />}
+          {(found.offset > 0 || found.more) && (
+            <p class="pages">
+              {found.offset > 0 && <button type="button" class="quiet bordered" onClick={() => void look(found.query, 0)}>{t("sharing.first")}</button>}
+              {found.more && <button type="button" class="quiet bordered" onClick={() => void look(found.query, found.offset + perPage)}>{t("sharing.more")}</button>}
+            </p>
           )}
-          <p>{found.offset > 0 && <button type="button" class="quiet bordered" onClick={() => void look(0)}>{t("sharing.first")}</button>} {found.more && <button type="button" class="quiet bordered" onClick={() => void look(found.offset + perPage)}>{t("sharing.more")}</button>}</p>
         </section>
       )}
     </>
+  );
+}
+
+function Accesses({ list, page: { format, department } }: { list: Access[]; page: Page }) {
+  const t = format.t;
+  return (
+    <div class="scroll" tabIndex={0} role="region" aria-label={t("sharing.supervision")}>
+      <table class="accesses">
+        <thead><tr><th scope="col">{t("sharing.time")}</th><th scope="col">{t("sharing.decision")}</th><th scope="col">{t("sharing.caller")}</th><th scope="col">{t("sharing.case")}</th><th scope="col">{t("sharing.person")}</th><th scope="col">{t("sharing.fields")}</th></tr></thead>
+        <tbody>
+          {list.map((a) => (
+            <tr key={`${a.sequence}/${a.person}`} data-decision={a.decision}>
+              <th scope="row">{format.time(new Date(a.at))}</th>
+              <td class={a.decision === "refused" || a.decision === "stopped" ? "bad" : ""}>{word(format, "decision", a.decision)}{a.reason && a.reason !== "allowed" && <small>{word(format, "why", a.reason)}</small>}</td>
+              <td>{a.caller}<small>{t("sharing.clerk")} <code title={a.clerk}>{a.clerk.slice(0, 8)}</code></small><small>{a.purpose}</small></td>
+              <td>{a.case || "–"}{a.department && <small>{department(a.department)}</small>}</td>
+              <td>{a.person === nobody ? "–" : <code title={a.person}>{a.person.slice(0, 8)}</code>}</td>
+              <td class="fields">{a.fields.join(", ") || "–"}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }
