@@ -394,6 +394,9 @@ func TestOnlyWhatLiveGrantsCover(t *testing.T) {
 					}
 					return
 				}
+				if person.IsZero() || p.Person != person {
+					t.Fatalf("a prefill of %v for the case of %v", p.Person, person)
+				}
 				for _, m := range p.Materials {
 					if !m.Met {
 						continue
