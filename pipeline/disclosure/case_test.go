@@ -146,6 +146,14 @@ func TestLookupByThePapers(t *testing.T) {
 			t.Errorf("somebody else's number, on whom no name is held: %v", err)
 		}
 	}
+	// Nor can a number be tried out that stands in a record outside the granted rows.
+	w.grant("r", "marriages", map[string]sharing.Mask{"number": sharing.Full})
+	w.act(sharing.Event{Request: "n", Act: sharing.Revoke, Department: "data", Reason: "x"})
+	w.grant("e", "residents", map[string]sharing.Mask{"card": sharing.Full}, "331099")
+	w.resident(person(1), "440100001", "2027-01-01")
+	if _, err := w.Lookup(t.Context(), reader("C1"), disclosure.Attributes{Number: number}); denied(err) != sharing.NotOfCase {
+		t.Errorf("a number outside the rows: %v", err)
+	}
 	var m *disclosure.Mistake
 	if _, err := w.Lookup(t.Context(), reader("C1"), disclosure.Attributes{Number: number, Name: "钱双喜", BirthDate: "1949-12-31"}); !errors.As(err, &m) {
 		t.Errorf("both at once: %v", err)
