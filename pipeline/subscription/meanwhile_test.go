@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -97,7 +98,9 @@ func TestSubscriptionsThatCannotBeServed(t *testing.T) {
 	} {
 		c := r.config("welfare")
 		spoil(&c)
-		err := s.Run(t.Context(), []county.Subscription{c})
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		err := s.Run(ctx, []county.Subscription{c})
+		cancel()
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "short") {
 			t.Errorf("%v; want %q", err, want)
 		}
