@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,13 +37,18 @@ func (l *looks) Record(_ context.Context, a audit.Access) error {
 // corrections makes them over the rig's bus; the rig's dataset is granted to civil_affairs.
 func (r *rig) corrections(store *serving.Store, x *pipeline.Exchange, l *looks) *pipeline.Corrections {
 	r.t.Helper()
+	return r.correctionsOf(store, x, l, "data_bureau")
+}
+
+func (r *rig) correctionsOf(store *serving.Store, x *pipeline.Exchange, l *looks, lead string) *pipeline.Corrections {
+	r.t.Helper()
 	rules, err := sharing.LoadRules(sharing.National())
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	set := r.contract(1)
 	c, err := pipeline.NewCorrections(pipeline.CorrectionsOptions{Bus: r.bus, Records: store, Requests: x.Requests, Accesses: l, Hasher: r.hasher.Clone(), Key: []byte(strings.Repeat("k", 32)),
-		World: func() sharing.World { return sharing.World{Contracts: set, Lead: "data_bureau"} },
+		World: func() sharing.World { return sharing.World{Contracts: set, Lead: lead} },
 		Due: func(reported time.Time) (sharing.Deadline, error) {
 			day, err := calendar.ParseDate("2026-03-02")
 			if err != nil {
@@ -189,6 +195,9 @@ func TestCorrectionsAreWhatAModelSays(t *testing.T) {
 		if len(list) != want {
 			t.Fatalf("%q sees %d reports of %d", department, len(list), want)
 		}
+		if !slices.IsSortedFunc(list, func(a, b pipeline.Listed) int { return a.Reported.Compare(b.Reported) }) {
+			t.Fatal("the oldest is not the first")
+		}
 		for _, one := range list {
 			m := reports[one.ID]
 			if one.State != m.state || one.Overdue != (m.state == sharing.Reported) || one.Overdue && (one.Deadline.Days != 10 || one.Deadline.Limit != sharing.Correction) {
@@ -256,8 +265,15 @@ func TestCorrectionMistakes(t *testing.T) {
 	c := r.corrections(store, x, &looks{})
 	id := r.put(store, 1, "K", "wrong", false)
 	good := pipeline.Report{Department: "civil_affairs", Clerk: "李梅", Dataset: r.dataset, Field: "item", Record: id, Said: pipeline.Said{Proposed: "right"}}
+	elsewhere := serving.RecordID(r.hasher, "other", "K")
+	if err := store.Apply(2, []serving.Change{{Record: &serving.Record{ID: elsewhere, Version: 2, Dataset: "other", Fields: []serving.Field{{Name: "item", Value: "wrong"}}}}}); err != nil {
+		t.Fatal(err)
+	}
 	for want, spoil := range map[string]func(*pipeline.Report){
 		"gives a name":        func(p *pipeline.Report) { p.Clerk = " " },
+		"name of at most":     func(p *pipeline.Report) { p.Clerk = strings.Repeat("字", 101) },
+		"have at most":        func(p *pipeline.Report) { p.Note = "\xff" },
+		"is no such record":   func(p *pipeline.Report) { p.Record = elsewhere },
 		"2000 characters":     func(p *pipeline.Report) { p.Note = strings.Repeat("字", 2001) },
 		"what is wrong":       func(p *pipeline.Report) { p.Said = pipeline.Said{} },
 		"no such record":      func(p *pipeline.Report) { p.Record = pseudonym.ID{1} },

@@ -1,6 +1,8 @@
 package pipeline_test
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -10,7 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/shirecounty/shire/pipeline"
+	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/schemas/change"
 	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/sharing"
@@ -108,11 +113,14 @@ func TestExchangeMistakes(t *testing.T) {
 	x := r.exchange()
 	e := sharing.Event{Request: "R", Act: sharing.Submit, At: time.Now(), Department: "civil_affairs", Terms: r.terms()}
 	for want, spoil := range map[string]func(e *sharing.Event) string{
-		"gives a name":       func(*sharing.Event) string { return "  " },
-		"at most 60":         func(e *sharing.Event) string { e.Request = strings.Repeat("r", 61); return "x" },
-		"does not exist":     func(e *sharing.Event) string { e.Act = sharing.Approve; return "x" },
-		"2000 each":          func(e *sharing.Event) string { e.Reason = strings.Repeat("字", 2001); return "x" },
-		"has no dataset set": func(e *sharing.Event) string { e.Terms.Dataset = "set"; return "x" },
+		"gives a name":              func(*sharing.Event) string { return "  " },
+		"of at most 100":            func(*sharing.Event) string { return strings.Repeat("字", 101) },
+		"the number of the request": func(e *sharing.Event) string { e.Request = ""; return "x" },
+		"and ground 2000":           func(e *sharing.Event) string { e.Ground = strings.Repeat("字", 2001); return "x" },
+		"at most 60":                func(e *sharing.Event) string { e.Request = strings.Repeat("r", 61); return "x" },
+		"does not exist":            func(e *sharing.Event) string { e.Act = sharing.Approve; return "x" },
+		"2000 each":                 func(e *sharing.Event) string { e.Reason = strings.Repeat("字", 2001); return "x" },
+		"has no dataset set":        func(e *sharing.Event) string { e.Terms.Dataset = "set"; return "x" },
 	} {
 		bad := e
 		bad.Terms = r.terms()
@@ -125,19 +133,120 @@ func TestExchangeMistakes(t *testing.T) {
 	if list, err := x.Requests(t.Context()); err != nil || len(list) != 0 {
 		t.Fatal(list, err)
 	}
-	// What somebody else writes on the subject stops sharing, and is told.
-	if _, err := x.Do(t.Context(), e, "a"); err != nil {
-		t.Fatal(err)
-	}
-	b := change.NewBuilder("source", contract.OwnDepartment, contract.Acts, "u", []string{"request", "number", "act"})
-	defer b.Release()
-	b.Append(change.Change{Op: change.Create, Key: "R", Row: 1, Values: []string{"R", "9", "approve"}})
-	data, err := b.Build().Encode()
+	// Who acts by a clock that is behind acts after what was done before.
+	e.At = time.Now()
+	asked, err := x.Do(t.Context(), e, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.raw(r.bus.ChangesSubject(contract.OwnDepartment, contract.Acts), data)
-	if _, err := x.Requests(t.Context()); err == nil || !strings.Contains(err.Error(), "somebody else writes to") {
+	approved, err := x.Do(t.Context(), sharing.Event{Request: "R", Act: sharing.Approve, At: e.At.Add(-time.Hour), Department: "hall"}, "b")
+	if err != nil || approved.State != sharing.Approved || !approved.Since.Equal(asked.Since) {
+		t.Fatalf("%+v, %v", approved, err)
+	}
+	acts, err := x.Acts(t.Context(), "R")
+	if err != nil || len(acts) != 2 || acts[1].By != "b" {
+		t.Fatal(acts, err)
+	}
+	acts[0].By = "nobody"
+	if again, err := x.Acts(t.Context(), "R"); err != nil || again[0].By != "a" {
+		t.Fatal("who reads the acts can change them")
+	}
+}
+
+// What somebody else writes on the subject stops sharing, and is told, each kind of what is no act that can follow.
+func TestActsOfSomebodyElse(t *testing.T) {
+	r := newRig(t)
+	set := r.contract(1)
+	terms, err := json.Marshal(r.terms())
+	if err != nil {
 		t.Fatal(err)
+	}
+	const at = "2030-03-02T09:00:00Z"
+	for name, c := range map[string]change.Change{
+		"without a time":             {Op: change.Create, Values: []string{"R", "2", "approve", "", "hall", ""}},
+		"without a number":           {Op: change.Create, Values: []string{"R", "", "approve", at, "hall", ""}},
+		"a number that was left out": {Op: change.Create, Values: []string{"R", "3", "approve", at, "hall", ""}},
+		"a number that was there":    {Op: change.Create, Values: []string{"R", "1", "approve", at, "hall", ""}},
+		"an update":                  {Op: change.Update, Values: []string{"R", "2", "approve", at, "hall", ""}},
+		"a deletion":                 {Op: change.Delete, Values: []string{"R", "2", "approve", at, "hall", ""}},
+		"an approval of nothing":     {Op: change.Create, Values: []string{"S", "1", "approve", at, "hall", string(terms)}},
+		"a submission of nothing":    {Op: change.Create, Values: []string{"S", "1", "submit", at, "civil_affairs", ""}},
+		"terms that are none":        {Op: change.Create, Values: []string{"S", "1", "submit", at, "civil_affairs", "[1]"}},
+	} {
+		own, err := bus.Open(t.Context(), r.nc, bus.Options{County: fmt.Sprintf("%06d", counties.Add(1)), Replicas: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		x := pipeline.NewExchange(own, func() sharing.World { return sharing.World{Contracts: set, Purposes: []string{"eligibility"}} })
+		if _, err := x.Do(t.Context(), sharing.Event{Request: "R", Act: sharing.Submit, At: time.Now(), Department: "civil_affairs", Terms: r.terms()}, "a"); err != nil {
+			t.Fatal(err)
+		}
+		b := change.NewBuilder("source", contract.OwnDepartment, contract.Acts, "u", []string{"request", "number", "act", "acted_at", "department", "terms"})
+		c.Key, c.Row, c.Null = "R", 1, make([]bool, len(c.Values))
+		b.Append(c)
+		data, err := b.Build().Encode()
+		b.Release()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.raw(own.ChangesSubject(contract.OwnDepartment, contract.Acts), data)
+		if list, err := x.Requests(t.Context()); err == nil || list != nil || !strings.Contains(err.Error(), "somebody else writes to") {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+		if _, err := x.Do(t.Context(), sharing.Event{Request: "R", Act: sharing.Approve, At: time.Now(), Department: "hall"}, "b"); err == nil {
+			t.Errorf("%s: acts go on behind it", name)
+		}
+	}
+}
+
+// I8: what was suspended a moment ago is suspended for whoever asks then, however many have asked before and are not answered yet;
+// and while the bus is away nobody is told what was granted before.
+func TestRequestsAreThoseOfThisMoment(t *testing.T) {
+	r := newRig(t)
+	nc, err := nats.Connect(engines.NATS().URL, engines.NATS().InProcess()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	b, err := bus.Open(t.Context(), nc, bus.Options{County: strings.Split(r.bus.ChangesSubject("hall", r.dataset), ".")[1], Replicas: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	acting, set := r.exchange(), r.contract(1)
+	asked := pipeline.NewExchange(b, func() sharing.World { return sharing.World{Contracts: set} })
+	if err := acting.Grant(t.Context(), "王五", time.Hour, pipeline.Asking{Request: "G", From: "civil_affairs", Terms: *r.terms(), At: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var others sync.WaitGroup
+	for range 4 {
+		others.Go(func() {
+			for ctx.Err() == nil {
+				asked.Requests(ctx)
+			}
+		})
+	}
+	for i := range 60 {
+		e := sharing.Event{Request: "G", Act: []sharing.Act{sharing.Suspend, sharing.Resume}[i%2], At: time.Now(), Department: "hall", Reason: "why"}
+		did, err := acting.Do(t.Context(), e, "王五")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if list, err := asked.Requests(t.Context()); err != nil || len(list) != 1 || list[0].State != did.State {
+			t.Errorf("%d: it is %s and told as %+v, %v", i, did.State, list, err)
+			break
+		}
+	}
+	stop()
+	others.Wait()
+	if list, err := asked.Requests(ctx); err == nil && len(list) != 1 {
+		t.Error(list)
+	}
+	nc.Close()
+	if list, err := asked.Requests(t.Context()); err == nil || list != nil {
+		t.Errorf("the bus is away: %v, %v", list, err)
+	}
+	if acts, err := asked.Acts(t.Context(), "G"); err == nil || acts != nil {
+		t.Errorf("the bus is away: %v, %v", acts, err)
 	}
 }

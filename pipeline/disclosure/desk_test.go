@@ -1,15 +1,12 @@
 package disclosure_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/schemas/pseudonym"
@@ -308,183 +305,6 @@ func TestAccesses(t *testing.T) {
 	}
 	if _, err := w.Accesses(t.Context(), r, person(3)); denied(err) != sharing.NotOfCase {
 		t.Fatal(err)
-	}
-}
-
-// No sequence of acts, reads, merges, moves, closings and deletions shows a field that no live grant covers at that moment, or that
-// is not in the log; and no error says anything of anybody.
-func TestOnlyWhatLiveGrantsCover(t *testing.T) {
-	dir := t.TempDir()
-	runs, shown, refused := 0, 0, 0
-	rapid.Check(t, func(t *rapid.T) {
-		runs++
-		w := newTown(t, fmt.Sprint(dir, "/", runs))
-		defer w.store.Close()
-		people := []pseudonym.ID{person(1), person(2), person(3)}
-		someone := rapid.SampledFrom(people)
-		departments := rapid.SampledFrom([]string{"welfare", "welfare", "welfare", "health", "police"})
-		cases := rapid.SampledFrom([]string{"C1", "C1", "C2"})
-		closed := map[string]time.Time{}
-		owner := map[string]string{}
-		applicant := map[string]pseudonym.ID{}
-		division := map[string]string{}
-		open := func(number, department string, of pseudonym.ID, end time.Time) {
-			owner[number], applicant[number], closed[number] = department, of, end
-			w.openCase(number, department, "ITEM-1", of, person(2), end)
-		}
-		open("C1", "welfare", person(1), time.Time{})
-		if rapid.Bool().Draw(t, "granted to begin with") {
-			w.grant("g0", "residents", everything)
-			w.resident(person(1), "331099001", "2027-01-01")
-			division[numberOf(person(1))] = "331099001"
-		}
-		live := func(dataset, field string, m sharing.Mask, by, division string) bool {
-			for _, r := range w.requests {
-				in := len(r.Terms.Rows.Divisions) == 0
-				for _, d := range r.Terms.Rows.Divisions {
-					in = in || strings.HasPrefix(division, d)
-				}
-				most, there := r.Terms.Fields[field]
-				if r.State == sharing.Live && r.From == by && r.Terms.Dataset == dataset && there && m.Within(most) && in && !w.now.Before(r.Terms.From) && w.now.Before(r.Terms.Until) {
-					return true
-				}
-			}
-			return false
-		}
-		check := func(r disclosure.Reader, id pseudonym.ID, records []disclosure.Record, before int) {
-			today, _ := w.Resolve(id)
-			of, _ := w.Resolve(applicant[r.Case])
-			if owner[r.Case] != r.Department || today != of || !closed[r.Case].IsZero() && !w.now.Before(closed[r.Case]) {
-				t.Fatalf("a person is shown for a case that is not the caller's, not theirs, or not open")
-			}
-			if len(w.log) != before+1 || w.log[before].Decision != "granted" {
-				t.Fatalf("something is shown and the log has %d new entries", len(w.log)-before)
-			}
-			for _, rec := range records {
-				stored := must(w.store.Get(rec.ID))
-				if stored == nil {
-					t.Fatal("a record that is gone is shown")
-				}
-				for _, v := range rec.Values {
-					shown++
-					if v.Field == "note" || !live(rec.Dataset, v.Field, v.Mask, r.Department, stored.Division) {
-						t.Fatalf("%s.%s is shown as %s and no live grant covers it", rec.Dataset, v.Field, v.Mask)
-					}
-					if v.Mask == sharing.Full && v.Text != stored.Value(v.Field) || v.Mask != sharing.Full && len([]rune(stored.Value(v.Field))) > 1 && v.Text == stored.Value(v.Field) {
-						t.Fatalf("%s is shown as %s", v.Field, v.Mask)
-					}
-					if !slices.Contains(w.log[before].Fields, rec.Dataset+"."+v.Field) {
-						t.Fatalf("%s.%s is shown and not in the log", rec.Dataset, v.Field)
-					}
-				}
-			}
-		}
-		tell := func(err error) {
-			refused++
-			w.private(err.Error())
-			if denied(err) == "" {
-				t.Fatal(err)
-			}
-		}
-		t.Repeat(map[string]func(*rapid.T){
-			"act": func(t *rapid.T) {
-				e := sharing.Event{Request: rapid.SampledFrom([]string{"g0", "g1", "g2"}).Draw(t, "request"), Reason: "x", Ground: "y",
-					Act:        rapid.SampledFrom([]sharing.Act{sharing.Submit, sharing.Approve, sharing.Deliver, sharing.Suspend, sharing.Resume, sharing.Revoke, sharing.Withdraw}).Draw(t, "act"),
-					Department: rapid.SampledFrom([]string{"welfare", "police", "civil", "data"}).Draw(t, "who")}
-				dataset := rapid.SampledFrom([]string{"residents", "marriages"}).Draw(t, "dataset")
-				fields := map[string]sharing.Mask{}
-				for _, f := range w.contracts[dataset].Fields {
-					if f.Sharing != "none" && rapid.Bool().Draw(t, f.Name) {
-						fields[f.Name] = rapid.SampledFrom(sharing.Masks).Draw(t, "mask")
-					}
-				}
-				e.Terms = &sharing.Terms{Dataset: dataset, Fields: fields, Purpose: "eligibility", Items: []string{"ITEM-1"}, From: noon.Add(-time.Hour), Until: noon.Add(30 * time.Minute)}
-				if rapid.Bool().Draw(t, "rows") {
-					e.Terms.Rows.Divisions = []string{"331099"}
-				}
-				if e.Act == sharing.Approve {
-					e.Terms = nil
-				}
-				w.act(e)
-			},
-			"time": func(t *rapid.T) {
-				w.now = w.now.Add(time.Duration(rapid.IntRange(0, 10).Draw(t, "minutes")) * time.Minute)
-			},
-			"move": func(t *rapid.T) {
-				p, d := someone.Draw(t, "who"), rapid.SampledFrom([]string{"331099001", "440100001", ""}).Draw(t, "division")
-				r := w.resident(p, d, rapid.SampledFrom([]string{"", "2020-01-01", "2027-01-01"}).Draw(t, "until"))
-				today, _ := w.Resolve(p)
-				w.whose[r.Mentions[0].Record], division[numberOf(p)] = today, d
-			},
-			"marry": func(t *rapid.T) { w.marry("M1", someone.Draw(t, "husband"), someone.Draw(t, "wife")) },
-			"merge": func(t *rapid.T) {
-				a, _ := w.Resolve(someone.Draw(t, "from"))
-				b, _ := w.Resolve(someone.Draw(t, "to"))
-				if rapid.IntRange(0, 3).Draw(t, "seldom") == 0 {
-					w.merge(a, b)
-				}
-			},
-			"case": func(t *rapid.T) {
-				end := rapid.SampledFrom([]time.Time{{}, {}, w.now, w.now.Add(5 * time.Minute)}).Draw(t, "end")
-				p, _ := w.Resolve(someone.Draw(t, "applicant"))
-				open(cases.Draw(t, "case"), departments.Draw(t, "department"), p, end)
-			},
-			"person": func(t *rapid.T) {
-				r, id, before := reader(cases.Draw(t, "case")), someone.Draw(t, "who"), len(w.log)
-				r.Department = departments.Draw(t, "caller")
-				if p, err := w.Person(context.Background(), r, id); err != nil {
-					tell(err)
-				} else {
-					check(r, id, p.Records, before)
-				}
-			},
-			"lookup": func(t *rapid.T) {
-				r, id, before := reader(cases.Draw(t, "case")), someone.Draw(t, "who"), len(w.log)
-				if p, err := w.Lookup(context.Background(), r, disclosure.Attributes{Number: numberOf(id)}); err != nil {
-					tell(err)
-				} else {
-					check(r, p.ID, p.Records, before)
-				}
-			},
-			"record": func(t *rapid.T) {
-				r, id, before := reader(cases.Draw(t, "case")), someone.Draw(t, "who"), len(w.log)
-				rec, err := w.Desk.Record(context.Background(), r, "police", "residents", numberOf(id), nil)
-				if err != nil {
-					tell(err)
-					return
-				}
-				check(r, w.whose[must(w.store.Get(rec.ID)).Mentions[0].Record], []disclosure.Record{*rec}, before)
-			},
-			"prefill": func(t *rapid.T) {
-				r, before := reader(cases.Draw(t, "case")), len(w.log)
-				p, err := w.Prefill(context.Background(), r, pseudonym.ID{}, nil)
-				if err != nil {
-					tell(err)
-					return
-				}
-				if len(w.log) != before+1 {
-					t.Fatal("a prefill is not in the log")
-				}
-				for _, m := range p.Materials {
-					if !m.Met {
-						continue
-					}
-					stored := must(w.store.Get(m.Proof.Record))
-					for _, f := range []string{"register", "register_until"} {
-						if !live("residents", f, sharing.Exists, r.Department, stored.Division) {
-							t.Fatalf("%s is met though no live grant covers %s", m.Code, f)
-						}
-					}
-					if until := stored.Value("register_until"); m.Proof.ValidUntil != "" && !live("residents", "register_until", sharing.Full, r.Department, stored.Division) || until == "2020-01-01" {
-						t.Fatalf("%+v", m.Proof)
-					}
-					shown++
-				}
-			},
-		})
-	})
-	if shown < 50 || refused < 50 {
-		t.Fatalf("%d values shown, %d reads refused: this proved little", shown, refused)
 	}
 }
 

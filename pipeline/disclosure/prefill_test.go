@@ -57,6 +57,14 @@ func TestPrefill(t *testing.T) {
 			if len(w.log) != before+1 {
 				t.Fatalf("%d entries", len(w.log)-before)
 			}
+			// Where nothing of the person was looked at, that is what the log says.
+			want := disclosure.Granted
+			if test.reason == disclosure.NotGranted || test.reason == disclosure.OwnRegister {
+				want = disclosure.Refused
+			}
+			if last := w.log[before]; last.Decision != want || (len(last.Fields) > 0) != (want == disclosure.Granted) {
+				t.Fatalf("the log has %+v", last)
+			}
 			if err := w.Use(t.Context(), r, p.ID, "REGISTER"); (err == nil) != test.met {
 				t.Fatal(err)
 			}

@@ -144,7 +144,7 @@ func newTown(t fataler, dir string) *town {
 	w := &town{t: t, store: store, hasher: h, contracts: contracts(), now: noon, requests: map[string]*sharing.Request{},
 		whose: map[pseudonym.ID]pseudonym.ID{}, became: map[pseudonym.ID]pseudonym.ID{}}
 	w.Desk = disclosure.New(disclosure.Options{Store: store, Persons: func() disclosure.Persons { return w }, Exchange: w, Log: w, Looks: w, Taken: w,
-		Fresh: func() error { return w.stale }, Warehouse: func() error { return w.away }, Contracts: w.contracts, Purposes: []string{"eligibility"}, Hasher: h.Clone(), Zone: zone,
+		Fresh: func() error { return w.stale }, Warehouse: func() error { return w.away }, Contracts: w.contracts, Purposes: []string{"eligibility", "review"}, Hasher: h.Clone(), Zone: zone,
 		Items: sharing.Items{"ITEM-1": {Code: "ITEM-1", Department: "welfare", Materials: []string{"REGISTER", "PHOTO"}}},
 		Now:   func() time.Time { return w.now }})
 	return w
@@ -298,7 +298,7 @@ func (w *town) marry(key string, husband, wife pseudonym.ID) {
 }
 
 func (w *town) world() sharing.World {
-	return sharing.World{Contracts: w.contracts, Purposes: []string{"eligibility"}, Lead: "data"}
+	return sharing.World{Contracts: w.contracts, Purposes: []string{"eligibility", "review"}, Lead: "data"}
 }
 
 // act does an act when it may be done.

@@ -4,9 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -14,11 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
-	"github.com/shirecounty/shire/connectors/push"
 	"github.com/shirecounty/shire/pipeline/audit"
-	"github.com/shirecounty/shire/pipeline/bus"
 	"github.com/shirecounty/shire/schemas/change"
-	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/county"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 	"github.com/shirecounty/shire/schemas/sharing"
@@ -202,14 +197,21 @@ func TestKilledAtEveryStep(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.Run(ctx, []county.Subscription{c}) }()
-		select {
-		case err := <-done:
-			r.must(err)
-		case <-time.After(500 * time.Millisecond): // there were not so many steps
-			cancel()
+		last, err := r.bus.LastOn(t.Context(), r.bus.ChangesSubject("civil", "welfare"))
+		r.must(err)
+		ended := false
+		r.until("it is killed, or has read everything", func() bool {
+			select {
+			case err := <-done:
+				r.must(err)
+				ended = true
+			default: // there were not so many steps
+			}
+			return ended || r.progress(s, c).Position >= last
+		})
+		if cancel(); !ended {
 			<-done
 		}
-		cancel()
 	}
 	for _, step := range []string{"composed", "audited", "announced", "sent", "noted", "moved", "parked"} {
 		if steps[step] == 0 {
@@ -298,14 +300,13 @@ func TestReceiversThatAreNotWell(t *testing.T) {
 	c := r.config("welfare")
 	var elsewhere = newReceiver(t)
 	s := r.service(nil)
-	s.web.Timeout = 300 * time.Millisecond
 	stop := r.serve(s, c)
 	level := 0
 	next := func() string { level++; return fmt.Sprint("v", level) }
 	follows := Follows{c.Name, c.Dataset}
 
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"an error of its own": status(500), "not in time": func(_ http.ResponseWriter, q *http.Request) bool { <-q.Context().Done(); return true },
+		"an error of its own": status(500),
 		"too many": func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Retry-After", "0")
 			return status(429)(w, nil)
@@ -333,6 +334,24 @@ func TestReceiversThatAreNotWell(t *testing.T) {
 		if p := r.progress(s, c); p.Trouble != nil {
 			t.Fatalf("%s: the trouble stays: %+v", name, p)
 		}
+	}
+	// One that does not answer in time is another address: what is slow to answer here may have been taken.
+	stop()
+	deaf, toDeaf, hasty := newReceiver(t), c, r.service(nil)
+	deaf.answers(func(_ http.ResponseWriter, q *http.Request) bool { <-q.Context().Done(); return true })
+	toDeaf.Webhook.URL, hasty.web.Timeout = deaf.URL, 100*time.Millisecond
+	stop = r.serve(hasty, toDeaf)
+	late := next()
+	r.welfare("W1", anna, late, money)
+	r.until("it is tried again", func() bool { return deaf.tries() >= 3 })
+	if p := r.progress(hasty, c); p.Trouble == nil || !strings.Contains(p.Trouble.Reason, "in time") || p.Parked != 0 {
+		t.Fatalf("not in time: %+v", p)
+	}
+	stop()
+	stop = r.serve(s, c)
+	r.done(s, c)
+	if p := r.progress(s, c); p.Trouble != nil || !strings.HasSuffix(short(r.receiver.events()), ":"+late) {
+		t.Fatalf("not in time: %+v, %s", p, short(r.receiver.events()))
 	}
 	if n := elsewhere.tries(); n != 0 {
 		t.Fatalf("a redirect was followed %d times", n)
@@ -431,75 +450,5 @@ func TestReceiversThatAreNotWell(t *testing.T) {
 	}
 	if !strings.Contains(r.lines.String(), "parked") {
 		t.Error("the log does not tell of what was parked")
-	}
-}
-
-// inboxes keeps what a webhook of another county takes.
-type inboxes struct{ *bus.Bus }
-
-func (i inboxes) Put(ctx context.Context, department, dataset, token string, header map[string][]string, data []byte) (bool, error) {
-	return i.Inbox(department).Put(ctx, dataset, token, header, data)
-}
-
-const mirrored = `dataset: mirrored
-department: civil
-owner: {zh: 甲, en: A}
-title: {zh: 甲, en: A}
-version: 1
-key: [shire_record]
-sharing: {type: conditional}
-fields:
-  - {name: shire_record, type: identifier, required: true, sensitivity: internal}
-  - {name: level, type: text, sensitivity: internal}
-  - {name: card, type: text, sensitivity: sensitive}
-emits:
-  - {table: person_records, role: holder, columns: {name: card}}
-`
-
-// What one county's node sends, another one's webhook takes: signed with either digest, each event once.
-func TestFromOneCountyToAnother(t *testing.T) {
-	r := newRig(t)
-	there, err := bus.Open(t.Context(), r.nc, bus.Options{County: "44" + r.county[2:], Replicas: 1})
-	r.must(err)
-	d, err := contract.Parse("m.yaml", []byte(mirrored), "Asia/Shanghai")
-	r.must(err)
-	door, err := push.NewDoor(push.DoorOptions{
-		Sources:   []county.Source{{Name: "next_county", Kind: push.Kind, Datasets: []string{"mirrored"}, With: map[string]any{"secret": secret}}},
-		Contracts: contract.Set{"mirrored": d}, Resolve: func(p string) string { return p }, Store: inboxes{there}, Closed: func() error { return nil }, Log: slog.New(slog.DiscardHandler),
-	})
-	r.must(err)
-	mux := http.NewServeMux()
-	mux.Handle("POST "+push.Path, door)
-	server := httptest.NewServer(mux)
-	defer server.Close()
-	r.grant("G1", "welfare", masks, "birth")
-	r.open("C1", anna, "birth")
-	s := r.service(nil)
-	var list []county.Subscription
-	for _, digest := range push.Digests {
-		c := r.config("welfare")
-		c.Name, c.Webhook = "to_"+digest, county.Webhook{URL: server.URL + "/api/v1/push/next_county", Secret: secret, Digest: digest}
-		list = append(list, c)
-	}
-	r.serve(s, list...)
-	all := func() {
-		for _, c := range list {
-			r.done(s, c)
-		}
-	}
-	r.welfare("W1", anna, "a", money)
-	all()
-	r.welfare("W1", anna, "b", money)
-	all()
-	r.publish("welfare", row(change.Delete, "W1", anna, "", "", ""))
-	all()
-	for _, c := range list {
-		if p := r.progress(s, c); p.Parked != 0 || p.Trouble != nil {
-			t.Fatalf("%s: %+v %+v", c.Name, p, p.Trouble)
-		}
-	}
-	state, err := there.Inbox("civil").State(t.Context())
-	if err != nil || state.Last != 6 {
-		t.Fatalf("%+v, %v: there should be three events of each", state, err)
 	}
 }

@@ -11,13 +11,12 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -34,6 +33,7 @@ import (
 
 const (
 	testIssuer   = "https://id.example.gov"
+	otherIssuer  = "https://id.other.example.gov"
 	testAudience = "shire-339921"
 	leeway       = 30 * time.Second
 )
@@ -47,7 +47,8 @@ type world struct {
 	ed      ed25519.PrivateKey
 	fetched atomic.Int64
 	away    atomic.Bool
-	key     string // of the client archive
+	answer  atomic.Pointer[http.HandlerFunc] // instead of the keys; nil: the keys
+	key     string                           // of the client archive
 	keys    *accounts.Keys
 	next    int
 }
@@ -78,10 +79,13 @@ func newWorld(t testing.TB, clients ...county.Client) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.fetched.Add(1)
 		if w.away.Load() {
-			http.Error(rw, "away", http.StatusServiceUnavailable)
+			rw.WriteHeader(http.StatusServiceUnavailable) // whatever stands in its body
+		}
+		if other := w.answer.Load(); other != nil {
+			(*other)(rw, r)
 			return
 		}
 		rw.Write(set)
@@ -98,6 +102,8 @@ func newWorld(t testing.TB, clients ...county.Client) *world {
 	w.Callers, err = New(Options{Clients: clients, Keys: w.keys, Now: func() time.Time { return *w.clock.Load() }, Issuers: []county.Issuer{{
 		Issuer: testIssuer, Audience: testAudience, Keys: server.URL, Algorithms: []string{"ES256", "RS256", "EdDSA"},
 		Leeway: county.Duration(leeway), Longest: county.Duration(10 * time.Minute),
+	}, {
+		Issuer: otherIssuer, Audience: testAudience, Keys: server.URL, Algorithms: []string{"ES256"}, Leeway: county.Duration(leeway), Longest: county.Duration(10 * time.Minute),
 	}}})
 	if err != nil {
 		t.Fatal(err)
@@ -217,39 +223,41 @@ func TestForgedTokens(t *testing.T) {
 	w := newWorld(t, county.Client{Name: "other", Department: "police", Token: &county.ClientToken{Issuer: testIssuer, Subject: "police-1"}})
 	now := w.now()
 	forged := map[string]string{
-		"alg none":                     w.token(set("alg", "none"), set("kid", nil)),
-		"alg None with the right kid":  w.token(set("alg", "None")),
-		"HS256 with the public key":    w.token(set("alg", "HS256"), set("kid", "rsa")),
-		"an algorithm not in the list": w.token(set("alg", "PS256"), set("kid", "rsa")),
-		"another key's kid":            w.token(set("kid", "rsa")),
-		"no kid":                       w.token(set("kid", nil)),
-		"a key for encryption":         w.token(set("kid", "enc")),
-		"a key of its own in jwk":      w.token(set("kid", "mine"), set("jwk", map[string]any{"kty": "oct", "k": "AAAA"})),
-		"a place for keys in jku":      w.token(set("kid", "mine"), set("jku", "https://attacker.example/jwks")),
-		"a critical header":            w.token(set("crit", []string{"exp"}), set("exp", now.Add(time.Minute).Unix())),
-		"an unencoded payload":         w.token(set("crit", []string{"b64"}), set("b64", false)),
-		"an identity token":            w.token(set("typ", "id+jwt")),
-		"another issuer":               w.token(set("iss", "https://attacker.example")),
-		"no issuer":                    w.token(set("iss", nil)),
-		"another audience":             w.token(set("aud", "shire-330127")),
-		"no audience":                  w.token(set("aud", nil)),
-		"nobody's subject":             w.token(set("sub", "nobody")),
-		"no subject":                   w.token(set("sub", nil)),
-		"no jti":                       w.token(set("jti", nil)),
-		"a long jti":                   w.token(set("jti", strings.Repeat("j", 300))),
-		"no exp":                       w.token(set("exp", nil)),
-		"no iat":                       w.token(set("iat", nil)),
-		"too long a life":              w.token(set("exp", now.Add(11*time.Minute).Unix())),
-		"expired":                      w.token(set("iat", now.Add(-6*time.Minute).Unix()), set("exp", now.Add(-leeway-time.Second).Unix())),
-		"nbf in future":                w.token(set("nbf", now.Add(leeway+time.Second).Unix())),
-		"issued in future":             w.token(set("iat", now.Add(leeway+time.Second).Unix())),
-		"bound to a certificate":       w.token(set("cnf", map[string]any{"x5t#S256": "AAAA"})),
-		"bound to nothing":             w.token(set("cnf", map[string]any{})),
-		"two dots only":                "..",
-		"nothing":                      "",
-		"too large":                    w.token(set("x", strings.Repeat("x", mostToken))),
-		"exp as text":                  w.token(set("exp", "tomorrow")),
-		"an enormous exp":              w.token(set("exp", 1e300)),
+		"alg none":                               w.token(set("alg", "none"), set("kid", nil)),
+		"alg None with the right kid":            w.token(set("alg", "None")),
+		"HS256 with the public key":              w.token(set("alg", "HS256"), set("kid", "rsa")),
+		"an algorithm not in the list":           w.token(set("alg", "PS256"), set("kid", "rsa")),
+		"another key's kid":                      w.token(set("kid", "rsa")),
+		"no kid":                                 w.token(set("kid", nil)),
+		"a key for encryption":                   w.token(set("kid", "enc")),
+		"a key of its own in jwk":                w.token(set("kid", "mine"), set("jwk", map[string]any{"kty": "oct", "k": "AAAA"})),
+		"a place for keys in jku":                w.token(set("kid", "mine"), set("jku", "https://attacker.example/jwks")),
+		"a critical header":                      w.token(set("crit", []string{"exp"}), set("exp", now.Add(time.Minute).Unix())),
+		"an unencoded payload":                   w.token(set("crit", []string{"b64"}), set("b64", false)),
+		"an identity token":                      w.token(set("typ", "id+jwt")),
+		"another issuer":                         w.token(set("iss", "https://attacker.example")),
+		"no issuer":                              w.token(set("iss", nil)),
+		"the subject of another issuer's client": w.token(set("iss", otherIssuer)),
+		"an algorithm of another issuer's":       w.token(set("iss", otherIssuer), set("alg", "RS256"), set("kid", "rsa")),
+		"another audience":                       w.token(set("aud", "shire-330127")),
+		"no audience":                            w.token(set("aud", nil)),
+		"nobody's subject":                       w.token(set("sub", "nobody")),
+		"no subject":                             w.token(set("sub", nil)),
+		"no jti":                                 w.token(set("jti", nil)),
+		"a long jti":                             w.token(set("jti", strings.Repeat("j", 300))),
+		"no exp":                                 w.token(set("exp", nil)),
+		"no iat":                                 w.token(set("iat", nil)),
+		"too long a life":                        w.token(set("exp", now.Add(11*time.Minute).Unix())),
+		"expired":                                w.token(set("iat", now.Add(-6*time.Minute).Unix()), set("exp", now.Add(-leeway-time.Second).Unix())),
+		"nbf in future":                          w.token(set("nbf", now.Add(leeway+time.Second).Unix())),
+		"issued in future":                       w.token(set("iat", now.Add(leeway+time.Second).Unix())),
+		"bound to a certificate":                 w.token(set("cnf", map[string]any{"x5t#S256": "AAAA"})),
+		"bound to nothing":                       w.token(set("cnf", map[string]any{})),
+		"two dots only":                          "..",
+		"nothing":                                "",
+		"too large":                              w.token(set("x", strings.Repeat("x", mostToken))),
+		"exp as text":                            w.token(set("exp", "tomorrow")),
+		"an enormous exp":                        w.token(set("exp", 1e300)),
 	}
 	good := w.token()
 	parts := strings.Split(good, ".")
@@ -346,81 +354,25 @@ func TestUsedTokensAreBounded(t *testing.T) {
 	}
 }
 
-// The issuer's keys are fetched when they are needed, and not as often as somebody who makes up kids wants.
-func TestFetchingKeys(t *testing.T) {
+// What is remembered as used is forgotten when its life has ended, and not before.
+func TestUsedTokensAreForgottenInTime(t *testing.T) {
 	w := newWorld(t)
-	for range 20 {
-		w.bearer(w.token(set("kid", fmt.Sprint("made up ", w.next))))
+	i := w.issuers[testIssuer]
+	token := w.token()
+	if got := w.bearer(token); got != "civil" {
+		t.Fatal(got)
 	}
-	if n := w.fetched.Load(); n != 1 {
-		t.Errorf("20 tokens with made up kids had the issuer asked %d times", n)
+	for n := range mostUsed / 2 {
+		i.used[sha256.Sum256(fmt.Append(nil, n))] = w.now().Add(time.Second)
 	}
-	w.pass(keysPause)
-	w.bearer(w.token(set("kid", "made up")))
-	if n := w.fetched.Load(); n != 2 {
-		t.Errorf("after the pause: %d", n)
+	w.pass(3 * time.Second)
+	if got := w.bearer(w.token()); got != "civil" || len(i.used) != 2 {
+		t.Errorf("%s, %d are remembered", got, len(i.used))
 	}
-	w.away.Store(true)
-	w.pass(keysFresh + time.Second)
-	if got := w.bearer(w.token()); got != "civil" {
-		t.Errorf("the issuer is away, and its keys are known: %s", got)
+	w.pass(5*time.Minute + leeway - 4*time.Second) // the last second in which it would be taken
+	if got := w.bearer(token); got != UsedToken {
+		t.Errorf("a token that was used: %s", got)
 	}
-	w.pass(keysUsable)
-	if got := w.bearer(w.token()); got != CannotTell {
-		t.Errorf("the issuer has been away for a day: %s", got)
-	}
-	w.away.Store(false)
-	w.pass(keysPause)
-	if got := w.bearer(w.token()); got != "civil" {
-		t.Errorf("the issuer is back: %s", got)
-	}
-}
-
-func TestKeySets(t *testing.T) {
-	for name, text := range map[string]string{
-		"empty": "", "a list": "[]", "no keys": `{"keys":[]}`, "symmetric": `{"keys":[{"kty":"oct","k":"AAAA","kid":"a"}]}`,
-		"a short RSA key": func() string {
-			k, err := rsa.GenerateKey(rand.Reader, 1024)
-			if err != nil {
-				return "" // this Go makes none
-			}
-			return `{"keys":[` + jwk(jose.JSONWebKey{Key: &k.PublicKey, KeyID: "a"}) + `]}`
-		}(),
-		"a private key": `{"keys":[` + jwk(jose.JSONWebKey{Key: ed25519.NewKeyFromSeed(make([]byte, 32)), KeyID: "a"}) + `]}`,
-		"too many":      `{"keys":[` + strings.Repeat(`{"kty":"oct","k":"AAAA"},`, mostKeys) + `{}]}`,
-	} {
-		if keys, err := parseKeySet([]byte(text)); err == nil {
-			t.Errorf("%s: %d keys", name, len(keys))
-		}
-	}
-	if _, err := New(Options{Issuers: []county.Issuer{{Issuer: "i", Keys: "file:" + t.TempDir() + "/missing"}}}); err == nil {
-		t.Error("a file of keys that is not there was taken")
-	}
-}
-
-func jwk(k jose.JSONWebKey) string {
-	text, err := k.MarshalJSON()
-	if err != nil {
-		panic(err)
-	}
-	return string(text)
-}
-
-func FuzzParseKeySet(f *testing.F) {
-	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA","kid":"a"}]}`))
-	f.Add([]byte(`{"keys":[` + jwk(jose.JSONWebKey{Key: ed25519.NewKeyFromSeed(make([]byte, 32)).Public(), KeyID: "a"}) + `]}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		keys, err := parseKeySet(text)
-		if err == nil && len(keys) == 0 || len(keys) > mostKeys {
-			t.Fatal(len(keys), err)
-		}
-		for _, k := range keys {
-			if !k.IsPublic() {
-				t.Fatal("a key that is not public was taken")
-			}
-			fits(k, "ES256")
-		}
-	})
 }
 
 func TestKeysOfClients(t *testing.T) {
@@ -447,6 +399,16 @@ func TestKeysOfClients(t *testing.T) {
 	if got := w.code(request("Shire-Key archive."+w.key, "Bearer x")); got != BadCredentials {
 		t.Errorf("two headers: %s", got)
 	}
+	if _, err := New(Options{Clients: []county.Client{{Name: "archive", APIKey: true}}}); err == nil {
+		t.Error("a client has a key, and there is no file of keys")
+	}
+	away, err := New(Options{Clients: []county.Client{{Name: "archive", APIKey: true}}, Keys: awayKeys{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c, refusal := away.Who(request("Shire-Key archive." + w.key)); refusal == nil || refusal.Code != CannotTell || c != (Caller{}) {
+		t.Errorf("the keys cannot be read: %v %v", c, refusal)
+	}
 	if err := w.keys.Remove("archive"); err != nil {
 		t.Fatal(err)
 	}
@@ -454,6 +416,11 @@ func TestKeysOfClients(t *testing.T) {
 		t.Errorf("removed: %s", got)
 	}
 }
+
+// awayKeys is a file that cannot be read.
+type awayKeys struct{}
+
+func (awayKeys) Right(string, string) (bool, error) { return true, errors.New("away") }
 
 // Credentials that others could read are not looked at: also right ones.
 func TestCredentialsOverAnOpenWire(t *testing.T) {
@@ -472,78 +439,6 @@ func TestCredentialsOverAnOpenWire(t *testing.T) {
 	r.RemoteAddr, r.TLS = "192.0.2.7:1000", &tls.ConnectionState{}
 	if got := w.code(r); got != "archive" {
 		t.Errorf("over TLS: %s", got)
-	}
-}
-
-func certificate(t *testing.T, name, dns string) *x509.Certificate {
-	t.Helper()
-	_, key, _ := ed25519.GenerateKey(rand.Reader)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name, Organization: []string{"County"}}, DNSNames: []string{dns}, NotAfter: time.Now().Add(time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-func shown(r *http.Request, c *x509.Certificate, verified bool) *http.Request {
-	r.RemoteAddr = "192.0.2.7:1000"
-	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{c}}
-	if verified {
-		r.TLS.VerifiedChains = [][]*x509.Certificate{{c}}
-	}
-	return r
-}
-
-func TestCertificates(t *testing.T) {
-	gateway, other := certificate(t, "gateway", "gateway.police"), certificate(t, "gateway", "gateway.other")
-	sum := sha256.Sum256(gateway.Raw)
-	w := newWorld(t,
-		county.Client{Name: "by_print", Department: "police", Certificate: &county.Certificate{Fingerprint: fmt.Sprintf("%x", sum)}},
-		county.Client{Name: "by_name", Department: "police", Certificate: &county.Certificate{Subject: "CN=gateway,O=County", DNS: "gateway.other"}},
-		county.Client{Name: "both", Department: "police", Certificate: &county.Certificate{Fingerprint: strings.Repeat("0", 64)}, APIKey: true},
-		county.Client{Name: "bound", Department: "police", Token: &county.ClientToken{Issuer: testIssuer, Subject: "bound-1"}},
-	)
-	key, err := w.keys.Add("both")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := w.code(shown(request(), gateway, true)); got != "by_print" {
-		t.Errorf("by its fingerprint: %s", got)
-	}
-	if got := w.code(shown(request(), other, true)); got != "by_name" {
-		t.Errorf("by its name: %s", got)
-	}
-	if got := w.code(shown(request(), gateway, false)); got != NoCredentials {
-		t.Errorf("nobody vouches for it: %s", got)
-	}
-	if got := w.code(shown(request(), certificate(t, "stranger", "x"), true)); got != BadCredentials {
-		t.Errorf("a stranger's: %s", got)
-	}
-	// What stands in county.yaml is all needed, and proves nothing apart.
-	if got := w.code(shown(request("Shire-Key both."+key), gateway, true)); got != BadCredentials {
-		t.Errorf("the key with another certificate: %s", got)
-	}
-	if got := w.code(request("Shire-Key both." + key)); got != BadCredentials {
-		t.Errorf("the key alone: %s", got)
-	}
-	// RFC 8705: a token that is bound to the connection's certificate may be used again, and by nobody else.
-	thumb := base64.RawURLEncoding.EncodeToString(sum[:])
-	token := w.token(set("sub", "bound-1"), set("cnf", map[string]any{"x5t#S256": thumb}))
-	for range 3 {
-		if got := w.code(shown(request("Bearer "+token), gateway, true)); got != "bound" {
-			t.Errorf("bound: %s", got)
-		}
-	}
-	if got := w.code(shown(request("Bearer "+token), other, true)); got != BadCredentials {
-		t.Errorf("bound, and stolen by one with a certificate: %s", got)
-	}
-	if got := w.code(shown(request("Bearer "+token), gateway, false)); got != BadCredentials {
-		t.Errorf("bound, and shown with a certificate for which nobody vouches: %s", got)
 	}
 }
 

@@ -68,8 +68,10 @@ func partial(value string) string {
 		head = 0
 	case n >= 15: // citizen and bank numbers
 		head, tail = 3, 4
-	case n >= 8:
+	case n >= 10:
 		head, tail = 3, 2
+	case n >= 8:
+		head, tail = 2, 2
 	}
 	return string(runes[:head]) + strings.Repeat("*", n-head-tail) + string(runes[n-tail:])
 }

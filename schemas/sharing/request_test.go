@@ -316,6 +316,8 @@ func TestClock(t *testing.T) {
 		{"", 0, sharing.ReplyConditional, "2026-03-16", 10, false},
 		{sharing.Approve, 48 * time.Hour, sharing.Delivery, "2026-04-01", 20, false},
 		{sharing.Review, 300 * time.Hour, sharing.Delivery, "2026-04-01", 13, false},
+		{sharing.Review, 24 * 30 * time.Hour, sharing.Delivery, "2026-04-01", 0, false},
+		{sharing.Review, 24*30*time.Hour + 8*time.Hour, sharing.Delivery, "2026-04-01", -1, true}, // the next day has begun where the county is
 		{sharing.Review, 24 * 60 * time.Hour, sharing.Delivery, "2026-04-01", -20, true},
 	} {
 		now := begin.Add(want.after)
@@ -326,6 +328,11 @@ func TestClock(t *testing.T) {
 		if err != nil || c.Limit != want.limit || c.Due.String() != want.due || c.Left != want.left || c.Overdue != want.passed || c.Department != "social_security" || c.Unknown != 0 {
 			t.Errorf("%d: %v %+v", i, err, c)
 		}
+	}
+	evening := *r
+	evening.State, evening.Asked = sharing.Asked, begin.Add(8*time.Hour)
+	if c, err := rules.Clock(&evening, evening.Asked, zone, cal); err != nil || c.Since.String() != "2026-03-03" || c.Due.String() != "2026-03-17" {
+		t.Errorf("asked at one in the morning: %v %+v", err, c)
 	}
 	late := *r
 	late.Granted = time.Date(cal.Years()[len(cal.Years())-1], 12, 30, 0, 0, 0, 0, time.UTC)
