@@ -331,7 +331,7 @@ func (noPart) CatalogueVersions(context.Context, int) ([]catalogue.Version, erro
 func TestWindowWithoutAPart(t *testing.T) {
 	w := newWindow(t, wide)
 	n := w.node
-	whole := disclosure.Options{Store: n.store, Persons: func() disclosure.Persons { return n.people }, Exchange: n.exchange, Log: n.log, Fresh: func() error { return nil }, Contracts: n.set,
+	whole := disclosure.Options{Store: n.store, Persons: func() disclosure.Persons { return n.people }, Exchange: n.exchange, Log: n.log, Fresh: func() error { return nil }, Warehouse: func() error { return nil }, Contracts: n.set,
 		Purposes: []string{sharePurpose}, Hasher: n.hasher.Clone(), Zone: time.UTC, Items: w.o.Window.Items, Taken: noPart{}}
 	for name, test := range map[string]struct {
 		change func(*disclosure.Options)

@@ -139,7 +139,7 @@ func TestConflictingSourcesMeetNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.contracts["archive"] = c
-			desk := disclosure.New(disclosure.Options{Store: w.store, Persons: func() disclosure.Persons { return w }, Exchange: w, Log: w, Taken: w, Fresh: func() error { return nil },
+			desk := disclosure.New(disclosure.Options{Store: w.store, Persons: func() disclosure.Persons { return w }, Exchange: w, Log: w, Taken: w, Fresh: func() error { return nil }, Warehouse: func() error { return nil },
 				Contracts: w.contracts, Purposes: []string{"eligibility"}, Hasher: w.hasher.Clone(), Zone: time.UTC, Now: func() time.Time { return w.now }})
 			w.put("archive", "A1", serving.Record{Mentions: []serving.Mention{w.mention("archive", "A1", "holder", person(1), numberOf(person(1)))},
 				Holdings: []serving.Holding{{Material: "REGISTER", Issuer: "archives", Status: test.state, Role: "holder"}}},
