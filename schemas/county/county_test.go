@@ -139,6 +139,8 @@ func TestMistakes(t *testing.T) {
 		{"a symmetric algorithm", "contracts: contracts", "contracts: contracts\nsharing: {issuers: [{issuer: i, audience: a, keys: \"https://id.example/jwks\", algorithms: [HS256]}]}", `county.yaml:3: tokens that are signed with "HS256" are not taken`},
 		{"too much leeway", "contracts: contracts", "contracts: contracts\nsharing: {issuers: [{issuer: i, audience: a, keys: \"https://id.example/jwks\", leeway: 5m}]}", `county.yaml:3: 5m0s is too much; write at most 2m`},
 		{"limits of clients", "contracts: contracts", "contracts: contracts\nsharing: {limits: {persons: -1}}", `county.yaml:3: the limits of clients are out of bounds`},
+		{"a window for no purpose", "contracts: contracts", "contracts: contracts\nsharing: {window: reuse, purposes: {re_use: {zh: 免交, en: Sparing}}}", `county.yaml:3: the county has no purpose "reuse"`},
+		{"a window without items", "contracts: contracts", "contracts: contracts\nsharing: {window: reuse, purposes: {reuse: {zh: 免交, en: Sparing}}}", `county.yaml:3: what a case requires is not known without a list of service items`},
 		{"checkpoints nowhere", "contracts: contracts", "contracts: contracts\nsharing: {audit: {hand_out: nowhere/log}}", `county.yaml:3: there is no folder `},
 		{"unset variable", "${LOAD}", "${LAOD}", "county.yaml:14: the environment variable LAOD is not set; export LAOD=... before you start shire"},
 		{"no duration", "${LINGER:-20ms}", "20", "county.yaml:13: write a duration such as 200ms, 5s or 2m"},
