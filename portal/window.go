@@ -274,8 +274,7 @@ func (d *windowDesk) sources(ctx context.Context, p *disclosure.Prefill) []Windo
 // cycles are how long a dataset's update cycle is at most; one that is not here has no length.
 var cycles = map[string]time.Duration{"realtime": time.Hour, "daily": 24 * time.Hour, "weekly": 7 * 24 * time.Hour, "monthly": 31 * 24 * time.Hour, "yearly": 366 * 24 * time.Hour}
 
-// measured is what is known of the datasets' freshness and quality. The warehouse has it, of which the desk is independent: a prefill does
-// not fail with it.
+// measured is what is known of the datasets' freshness and quality. A prefill does not fail with it: the look is written down by then.
 func (d *windowDesk) measured(ctx context.Context) map[string]*catalogue.Measured {
 	if d.p.o.Catalogue == nil {
 		return nil

@@ -43,6 +43,8 @@ var windowAway = []struct {
 		"暂时读不到授权情况，因此不予提供。请稍后再试；在此之前请收取纸质材料。"}},
 	{"the log of accesses", sentence{"Each look is written down first, and the log cannot be written at the moment. So nothing is shown. Try again shortly; until then ask for the papers.",
 		"查询必须先留痕，而访问日志暂时写不进去，因此不予提供。请稍后再试；在此之前请收取纸质材料。"}},
+	{disclosure.TheWarehouse, sentence{"ClickHouse, where residents and supervisors see who looked, does not answer, so that nothing is shown. Try again in a minute; until then ask for the papers.",
+		"居民和监督人员查询访问记录所用的 ClickHouse 没有应答，因此暂不提供。请一分钟后再试；在此之前请收取纸质材料。"}},
 	{"the records", sentence{"The records to share cannot be read at the moment. Try again shortly; until then ask for the papers.", "暂时读不到共享数据。请稍后再试；在此之前请收取纸质材料。"}},
 	{"the bus", sentence{"What you decided could not be written down for good: the message bus does not answer. Look again before you decide once more.",
 		"您的处理未能保存：消息总线没有应答。请重新查询后再处理。"}},

@@ -339,13 +339,14 @@ func TestWindowWithoutAPart(t *testing.T) {
 	}{
 		"log":   {func(o *disclosure.Options) { o.Log = noPart{} }, "访问日志"},
 		"bus":   {func(o *disclosure.Options) { o.Exchange = noPart{} }, "授权"},
+		"warehouse": {func(o *disclosure.Options) { o.Warehouse = func() error { return errBroken } }, "ClickHouse"},
 		"store": {func(o *disclosure.Options) { o.Fresh = func() error { return errBroken } }, "同步"},
 	} {
 		o := whole
 		test.change(&o)
 		w.window.o.Desk = disclosure.New(o)
 		a := w.as(shareClerk, http.MethodPost, "/prefill", ofZhang())
-		if a.status != 503 || a.code != codeUnavailable || !strings.Contains(a.text, test.word) || !strings.Contains(a.text, "纸质") || strings.Contains(a.text, errBroken.Error()) {
+		if a.status != 503 || a.code != map[bool]string{true: codeWarehouse, false: codeUnavailable}[name == "warehouse"] || !strings.Contains(a.text, test.word) || !strings.Contains(a.text, "纸质") || strings.Contains(a.text, errBroken.Error()) {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
 	}
