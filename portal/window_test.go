@@ -312,7 +312,7 @@ func TestWindowStopsWhoTriesNumbers(t *testing.T) {
 
 type noPart struct{}
 
-var errBroken = errors.New("away")
+var errBroken = errors.New("broken on purpose")
 
 func (noPart) Record(context.Context, audit.Access) error           { return errBroken }
 func (noPart) Requests(context.Context) ([]*sharing.Request, error) { return nil, errBroken }
@@ -337,10 +337,10 @@ func TestWindowWithoutAPart(t *testing.T) {
 		change func(*disclosure.Options)
 		word   string
 	}{
-		"log":   {func(o *disclosure.Options) { o.Log = noPart{} }, "访问日志"},
-		"bus":   {func(o *disclosure.Options) { o.Exchange = noPart{} }, "授权"},
+		"log":       {func(o *disclosure.Options) { o.Log = noPart{} }, "访问日志"},
+		"bus":       {func(o *disclosure.Options) { o.Exchange = noPart{} }, "授权"},
 		"warehouse": {func(o *disclosure.Options) { o.Warehouse = func() error { return errBroken } }, "ClickHouse"},
-		"store": {func(o *disclosure.Options) { o.Fresh = func() error { return errBroken } }, "同步"},
+		"store":     {func(o *disclosure.Options) { o.Fresh = func() error { return errBroken } }, "同步"},
 	} {
 		o := whole
 		test.change(&o)
