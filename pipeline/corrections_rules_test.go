@@ -153,7 +153,7 @@ func TestReportsAtOnce(t *testing.T) {
 	for range 3 {
 		c := r.corrections(store, x, &looks{})
 		all.Go(func() {
-			for range 10 {
+			for range 4 {
 				if _, err := c.Report(t.Context(), pipeline.Report{Department: "civil_affairs", Clerk: "李梅", Dataset: r.dataset, Field: "item", Record: id, Said: pipeline.Said{Proposed: "right"}}); err != nil {
 					t.Error(err)
 				}
@@ -161,7 +161,7 @@ func TestReportsAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if list, err := r.corrections(store, x, &looks{}).List(t.Context(), "hall", time.Now()); err != nil || len(list) != 30 {
+	if list, err := r.corrections(store, x, &looks{}).List(t.Context(), "hall", time.Now()); err != nil || len(list) != 12 {
 		t.Fatalf("%d reports, %v", len(list), err)
 	}
 }

@@ -226,7 +226,7 @@ func TestRequestsAreThoseOfThisMoment(t *testing.T) {
 			}
 		})
 	}
-	for i := range 60 {
+	for i := range 30 {
 		e := sharing.Event{Request: "G", Act: []sharing.Act{sharing.Suspend, sharing.Resume}[i%2], At: time.Now(), Department: "hall", Reason: "why"}
 		did, err := acting.Do(t.Context(), e, "王五")
 		if err != nil {

@@ -6,6 +6,8 @@ import (
 
 	"github.com/shirecounty/shire/pipeline/disclosure"
 	"github.com/shirecounty/shire/pipeline/serving"
+	"github.com/shirecounty/shire/schemas/change"
+	"github.com/shirecounty/shire/schemas/contract"
 	"github.com/shirecounty/shire/schemas/pseudonym"
 	"github.com/shirecounty/shire/schemas/sharing"
 )
@@ -104,6 +106,24 @@ func TestTheBestHoldingIsTheProof(t *testing.T) {
 		w.grant("m", "residents", map[string]sharing.Mask{"register": sharing.Exists, "register_until": mask})
 		if p := prove(w); p == nil || p.ValidUntil != until {
 			t.Errorf("the last day as %s: %+v", mask, p)
+		}
+	}
+}
+
+// A material that is used again was used when it first was.
+func TestUsedOnce(t *testing.T) {
+	w := simple(t)
+	p := must(w.Prefill(t.Context(), reader("C1"), person(1), []string{"REGISTER"}))
+	first := noon.Add(-30 * time.Minute)
+	for act, want := range map[string]time.Time{disclosure.ActUse: first, disclosure.ActDecline: noon} {
+		w.version++
+		r := &serving.Record{ID: serving.RecordID(w.hasher, contract.Materials, p.ID+change.KeySeparator+"REGISTER"), Version: w.version, Dataset: contract.Materials,
+			Fields: []serving.Field{{Name: "act", Value: act}, {Name: "acted_at", Value: first.Format(time.RFC3339)}}}
+		if err := w.store.Apply(w.version, []serving.Change{{Record: r}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Use(t.Context(), reader("C1"), p.ID, "REGISTER"); err != nil || !w.taken[len(w.taken)-1].At.Equal(want) {
+			t.Errorf("after %s: %+v, %v", act, w.taken[len(w.taken)-1], err)
 		}
 	}
 }
