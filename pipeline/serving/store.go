@@ -47,7 +47,7 @@ var positionKey = []byte{'p'}
 // Options of a store.
 type Options struct {
 	Keys  *seal.Keyring
-	Cache int64 // bytes of blocks kept in memory; default 64 MiB
+	Cache int64 // bytes of blocks kept in memory; default 128 MiB
 }
 
 // Store is an open store. All may go on at any time; who writes waits for who writes.
@@ -64,13 +64,14 @@ type Store struct {
 // Open opens the store in a folder, which is made when there is none.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Cache == 0 {
-		o.Cache = 64 << 20
+		o.Cache = 128 << 20
 	}
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref()
 	options := &pebble.Options{Cache: cache, MemTableSize: 32 << 20, Logger: quiet{}}
 	for range 7 {
-		options.Levels = append(options.Levels, pebble.LevelOptions{FilterPolicy: bloom.FilterPolicy(10), BlockSize: 8 << 10})
+		// What is sealed cannot be compressed, and whom the next question is about is never near the last: small blocks, as they are.
+		options.Levels = append(options.Levels, pebble.LevelOptions{FilterPolicy: bloom.FilterPolicy(10), BlockSize: 4 << 10, Compression: pebble.NoCompression})
 	}
 	db, err := pebble.Open(dir, options)
 	if err != nil {
