@@ -47,7 +47,7 @@ var positionKey = []byte{'p'}
 // Options of a store.
 type Options struct {
 	Keys  *seal.Keyring
-	Cache int64 // bytes of blocks kept in memory; default 128 MiB
+	Cache int64 // bytes of blocks kept in memory; default 256 MiB
 }
 
 // Store is an open store. All may go on at any time; who writes waits for who writes.
@@ -64,7 +64,7 @@ type Store struct {
 // Open opens the store in a folder, which is made when there is none.
 func Open(dir string, o Options) (*Store, error) {
 	if o.Cache == 0 {
-		o.Cache = 128 << 20
+		o.Cache = 256 << 20
 	}
 	cache := pebble.NewCache(o.Cache)
 	defer cache.Unref()
