@@ -40,7 +40,7 @@ once that warms up, over the native protocol: those of the panels as the analyst
 code that answers the portal: with the coverage beside the figure. Load of the machine by others when it was measured: %s.
 
 %s
-%d of %d questions of the pages and the panels are not answered in %s at the 95th percentile.
+Of %d questions of the pages and the panels, %d are answered within %s at the 95th percentile.
 
 %s%s
 What can be asked of the interface and no page asks: periods of other lengths than 1, 3, 6 and 12 months, and curves by what the page has no filter for, are computed
@@ -59,7 +59,7 @@ Loading %d blocks of %s steps under their tokens with the view that keeps every 
 | the same by the engine's processor time: without / with | %s | |
 | noise: without / without | %s | |
 `, thousands(int(f.steps)), thousands(int(f.cases)), f.made, f.prepared, figureAsks, machineLoad(), conditions(o, "metrics"+command, pairsAfterOne(o.rounds), engineVersions()[:1]...),
-		slow, len(f.pages), mostFigure, head, table(f.pages), head, table(f.api), head, table(f.views), loadBlocks, thousands(loadedBlock), spreadOf(f.kept.Ratio), leastLoad, verdict(spreadOf(f.kept.Ratio).median >= leastLoad), spreadOf(f.kept.Noise), spreadOf(f.kept.CPURatio), spreadOf(f.kept.CPUNoise))}
+		len(f.pages), len(f.pages)-slow, mostFigure, head, table(f.pages), head, table(f.api), head, table(f.views), loadBlocks, thousands(loadedBlock), spreadOf(f.kept.Ratio), leastLoad, verdict(spreadOf(f.kept.Ratio).median >= leastLoad), spreadOf(f.kept.Noise), spreadOf(f.kept.CPURatio), spreadOf(f.kept.CPUNoise))}
 }
 
 // machineLoad is the load average of the last 1 and 15 minutes, where the system tells it.
