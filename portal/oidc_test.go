@@ -426,3 +426,30 @@ func TestOfficersByTheProvider(t *testing.T) {
 		t.Errorf("%+v %+v", q, acts)
 	}
 }
+
+// At the window, too, it is the group that gives a clerk their department, and an officer's group opens it to nobody.
+func TestClerksByTheProvider(t *testing.T) {
+	var there *signontest.Provider
+	w := newShareWorld(t, wide, func(o *Options) {
+		o.Window = windowOptions(fakeOfficers{map[string]string{}})
+		there = testProvider(t, time.Now)
+		o.OIDC = testOIDC(there.URL)
+		o.OIDC.Groups["window"] = county.Rights{Rights: []string{county.MayServe}, Department: "civil_affairs"}
+	})
+	in := func(group string) (*browser, *httptest.ResponseRecorder) {
+		there.Change(func(b *signontest.Behaviour) {
+			b.Claims = map[string]any{"preferred_username": testReviewer, "groups": []string{group}}
+		})
+		b := &browser{w.Handler(), map[string]string{}}
+		return b, b.signIn(t, windowPath+"/session/oidc")
+	}
+	_, r := in("hall")
+	notSignedIn(t, r, 403, "no_right")
+	b, r := in("window")
+	if r.Code != http.StatusSeeOther || r.Header().Get("Location") != "/window" {
+		t.Fatalf("%d %v", r.Code, r.Header())
+	}
+	if desk := decode[WindowClerk](t, b.do("GET", windowPath+"/desk")); desk.Department != "civil_affairs" || len(desk.Items) != 1 {
+		t.Errorf("%+v", desk)
+	}
+}

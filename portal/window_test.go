@@ -28,13 +28,17 @@ type window struct {
 	cookies map[string]string
 }
 
+func windowOptions(clerks Officers) *WindowOptions {
+	return &WindowOptions{Desk: sharedNode.node.desk, Clerks: clerks, Purpose: sharePurpose, PurposeName: contract.Text{Zh: "资格核验", En: "Eligibility"},
+		Items:     sharing.Items{shareItem: {Code: shareItem, Department: "civil_affairs", Materials: []string{"HOUSEHOLD-REGISTER", "ID-CARD"}}, otherItem: {Code: otherItem, Department: "education"}},
+		Materials: sharing.Materials{"ID-CARD": {Zh: "居民身份证", En: "Identity card"}}, Departments: map[string]contract.Text{"civil_affairs": {Zh: "民政局", En: "Civil affairs"}}}
+}
+
 func newWindow(t *testing.T, limits county.SharingLimits, change ...func(*WindowOptions)) *window {
 	t.Helper()
 	w := &window{clerks: fakeOfficers{map[string]string{shareClerk: "civil_affairs", "另一人": "civil_affairs", "police": "public_security", "school": "education"}}, cookies: map[string]string{}}
 	w.shareWorld = newShareWorld(t, limits, func(o *Options) {
-		o.Window = &WindowOptions{Desk: sharedNode.node.desk, Clerks: w.clerks, Purpose: sharePurpose, PurposeName: contract.Text{Zh: "资格核验", En: "Eligibility"},
-			Items:     sharing.Items{shareItem: {Code: shareItem, Department: "civil_affairs", Materials: []string{"HOUSEHOLD-REGISTER", "ID-CARD"}}, otherItem: {Code: otherItem, Department: "education"}},
-			Materials: sharing.Materials{"ID-CARD": {Zh: "居民身份证", En: "Identity card"}}, Departments: map[string]contract.Text{"civil_affairs": {Zh: "民政局", En: "Civil affairs"}}}
+		o.Window = windowOptions(w.clerks)
 		o.Catalogue = fakeCatalogue{sharedNode.node.set}
 		for _, f := range change {
 			f(o.Window)
