@@ -34,18 +34,19 @@ func TestDepartmentsAreKeptApart(t *testing.T) {
 		keptApart(t, e.NATS(), nats.UserInfo(e.NATS().User, e.NATS().Password))
 	})
 	t.Run("external", func(t *testing.T) {
-		url := external(t)
-		keptApart(t, &embedded.NATS{URL: url}, nats.UserInfo("shire", "of shire"))
+		keptApart(t, external(t, push.Accesses(division, []county.Source{
+			{Name: "records", Kind: push.Kind, Datasets: []string{"records"}, With: map[string]any{"nats": true}},
+			{Name: "patrols", Kind: push.Kind, Datasets: []string{"patrols"}, With: map[string]any{"nats": true}},
+		}, contract.Set{"records": {Department: "bureau"}, "patrols": {Department: "police"}})), ofShire)
 	})
 }
 
+// ofShire is how Shire signs in to an external server.
+var ofShire = nats.UserInfo("shire", "of shire")
+
 // external is a NATS server with the configuration that is printed for it.
-func external(t *testing.T) string {
+func external(t *testing.T, list []push.Access) *embedded.NATS {
 	t.Helper()
-	list := push.Accesses(division, []county.Source{
-		{Name: "records", Kind: push.Kind, Datasets: []string{"records"}, With: map[string]any{"nats": true}},
-		{Name: "patrols", Kind: push.Kind, Datasets: []string{"patrols"}, With: map[string]any{"nats": true}},
-	}, contract.Set{"records": {Department: "bureau"}, "patrols": {Department: "police"}})
 	t.Setenv("SHIRE_NATS_PASSWORD", `"of shire"`)
 	for _, a := range list {
 		t.Setenv(a.PasswordVariable(), fmt.Sprintf("%q", "of "+a.User))
@@ -68,7 +69,29 @@ func external(t *testing.T) string {
 	if !s.ReadyForConnections(20 * time.Second) {
 		t.Fatal("the server does not take connections")
 	}
-	return s.ClientURL()
+	return &embedded.NATS{URL: s.ClientURL()}
+}
+
+// refusals are what the server refuses a connection.
+type refusals chan error
+
+func newRefusals() refusals { return make(refusals, 64) }
+
+func (r refusals) heard() nats.Option {
+	return nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { r <- err })
+}
+
+// of waits for the refusal of what was just tried.
+func (r refusals) of(t *testing.T, what string) {
+	t.Helper()
+	select {
+	case err := <-r:
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("%s: %v", what, err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Errorf("%s is not refused", what)
+	}
 }
 
 func keptApart(t *testing.T, at *embedded.NATS, login nats.Option) {
@@ -96,20 +119,9 @@ func keptApart(t *testing.T, at *embedded.NATS, login nats.Option) {
 	if err := own.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	refused := make(chan error, 64)
-	police := as(t, at, "police", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
+	refused := newRefusals()
+	police := as(t, at, "police", refused.heard())
 	bureau := as(t, at, "bureau")
-	isRefused := func(what string) {
-		t.Helper()
-		select {
-		case err := <-refused:
-			if !errors.Is(err, nats.ErrPermissionViolation) {
-				t.Errorf("%s: %v", what, err)
-			}
-		case <-time.After(20 * time.Second):
-			t.Errorf("%s is not refused", what)
-		}
-	}
 	const mine = "inbox." + division + ".police.patrols."
 	for _, subject := range []string{
 		"inbox." + division + ".bureau.records.1", "inbox." + division + ".police.records.1", "inbox.330001.police.patrols.1", "inbox." + division + ".police.patrols", mine + "1.2",
@@ -120,13 +132,13 @@ func keptApart(t *testing.T, at *embedded.NATS, login nats.Option) {
 		if err := police.Publish(subject, []byte("forged")); err != nil {
 			t.Fatal(err)
 		}
-		isRefused("publishing to " + subject)
+		refused.of(t, "publishing to "+subject)
 	}
 	for _, subject := range []string{">", "changes.>", "inbox.>", mine + "*", "_INBOX.>", "_INBOX_bureau.>", "_INBOX_*.>", "$JS.>", "$SYS.>", "*"} {
 		if _, err := police.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
 		}
-		isRefused("subscribing to " + subject)
+		refused.of(t, "subscribing to "+subject)
 	}
 	soon, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
@@ -135,7 +147,7 @@ func keptApart(t *testing.T, at *embedded.NATS, login nats.Option) {
 	} else if _, err := js.Stream(soon, bus.Changes); err == nil {
 		t.Error("a department can look at a stream")
 	}
-	isRefused("JetStream's API")
+	refused.of(t, "JetStream's API")
 
 	// What nats-server takes from a message's headers does nothing.
 	say := func(department, dataset, token string, header nats.Header) ack {

@@ -2,16 +2,12 @@ package push_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -49,29 +45,7 @@ func TestOutboxesAreKeptApart(t *testing.T) {
 		outboxesKeptApart(t, e.NATS(), nats.UserInfo(e.NATS().User, e.NATS().Password))
 	})
 	t.Run("external", func(t *testing.T) {
-		t.Setenv("SHIRE_NATS_PASSWORD", `"of shire"`)
-		for _, a := range readers() {
-			t.Setenv(a.PasswordVariable(), fmt.Sprintf("%q", "of "+a.User))
-		}
-		file := filepath.Join(t.TempDir(), "nats.conf")
-		if err := os.WriteFile(file, []byte(push.ServerConfig(readers())), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		o, err := server.ProcessConfigFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		o.Host, o.Port, o.JetStream, o.StoreDir, o.NoLog, o.NoSigs = "127.0.0.1", server.RANDOM_PORT, true, t.TempDir(), true, true
-		s, err := server.NewServer(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		go s.Start()
-		t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
-		if !s.ReadyForConnections(20 * time.Second) {
-			t.Fatal("the server does not take connections")
-		}
-		outboxesKeptApart(t, &embedded.NATS{URL: s.ClientURL()}, nats.UserInfo("shire", "of shire"))
+		outboxesKeptApart(t, external(t, readers()), ofShire)
 	})
 }
 
@@ -113,19 +87,8 @@ func outboxesKeptApart(t *testing.T, at *embedded.NATS, login nats.Option) {
 	}
 
 	// What is not the department's own is refused, each by the server.
-	refused := make(chan error, 64)
-	police := as(t, at, "police", nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err }))
-	isRefused := func(what string) {
-		t.Helper()
-		select {
-		case err := <-refused:
-			if !errors.Is(err, nats.ErrPermissionViolation) {
-				t.Errorf("%s: %v", what, err)
-			}
-		case <-time.After(20 * time.Second):
-			t.Errorf("%s is not refused", what)
-		}
-	}
+	refused := newRefusals()
+	police := as(t, at, "police", refused.heard())
 	mine, other := bus.OutboxStream(division, "police"), bus.OutboxStream(division, "bureau")
 	var subjects []string
 	for _, interfaces := range []string{"$JS.API", push.APIPrefix} {
@@ -147,13 +110,13 @@ func outboxesKeptApart(t *testing.T, at *embedded.NATS, login nats.Option) {
 		if err := police.Publish(subject, []byte("forged")); err != nil {
 			t.Fatal(err)
 		}
-		isRefused("publishing to " + subject)
+		refused.of(t, "publishing to "+subject)
 	}
 	for _, subject := range []string{"outbox.>", "outbox." + division + ".police.>", "outbox." + division + ".bureau.>", ">", "$JS.>", "shire.>", "_INBOX_bureau.>", "_R_.>"} {
 		if _, err := police.SubscribeSync(subject); err != nil {
 			t.Fatal(err)
 		}
-		isRefused("subscribing to " + subject)
+		refused.of(t, "subscribing to "+subject)
 	}
 
 	// Its own it reads: one request for several, acknowledged; what is not acknowledged stays.
