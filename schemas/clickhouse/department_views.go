@@ -435,6 +435,9 @@ func present(c *canonical.Column) string {
 // partialSQL is [sharing.Partial] in ClickHouse's words; a test compares them.
 func partialSQL(v string) string {
 	n := "toInt64(lengthUTF8(" + v + "))"
-	return fmt.Sprintf("multiIf(%[2]s <= 1, repeat('*', %[2]s), %[2]s >= 15, concat(substringUTF8(%[1]s, 1, 3), repeat('*', %[2]s - 7), substringUTF8(%[1]s, -4)),"+
-		" %[2]s >= 8, concat(substringUTF8(%[1]s, 1, 3), repeat('*', %[2]s - 5), substringUTF8(%[1]s, -2)), concat(substringUTF8(%[1]s, 1, 1), repeat('*', %[2]s - 1)))", v, n)
+	ends := func(head, tail int) string {
+		return fmt.Sprintf("concat(substringUTF8(%[1]s, 1, %[3]d), repeat('*', %[2]s - %[4]d), substringUTF8(%[1]s, -%[5]d))", v, n, head, head+tail, tail)
+	}
+	return fmt.Sprintf("multiIf(%[2]s <= 1, repeat('*', %[2]s), %[2]s >= 15, %[3]s, %[2]s >= 10, %[4]s, %[2]s >= 8, %[5]s, concat(substringUTF8(%[1]s, 1, 1), repeat('*', %[2]s - 1)))",
+		v, n, ends(3, 4), ends(3, 2), ends(2, 2))
 }
