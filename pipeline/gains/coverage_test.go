@@ -73,7 +73,7 @@ func tails(count, n int, p float64) (few, many float64) {
 // In simulated counties of a known truth the interval covers it as often as it says, and "at least 50%, shown" is said of less
 // no more often than it may.
 func TestCoverage(t *testing.T) {
-	n := 40
+	n := 20 // 500 are a matter of minutes
 	if os.Getenv("SHIRE_LONG") == "1" {
 		n = 500
 	}

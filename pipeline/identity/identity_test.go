@@ -3,6 +3,7 @@ package identity_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -51,6 +52,14 @@ emits:
     columns: {case_number: number, department: {value: hall}, item_code: {value: x}}
   - {table: submissions, columns: {case_number: number, department: {value: a}, material_code: {value: b}, submitted_at: at}}
 `
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		flag.Set("rapid.checks", "40") // each opens its state on the disk a dozen times
+	}
+	os.Exit(m.Run())
+}
 
 // row is a row of the cases.
 type row struct {
