@@ -219,7 +219,12 @@ func (r *rig) forge(change func(subject string, data []byte) [][]byte) {
 	}
 	r.must(js.DeleteStream(r.Context(), Stream))
 	var err error
-	r.log.stream, err = stream(r.Context(), js, 1)
+	// The server may still be at removing the old stream's folder.
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if r.log.stream, err = stream(r.Context(), js, 1); err == nil || time.Now().After(end) {
+			break
+		}
+	}
 	r.must(err)
 	for _, m := range all {
 		_, err := js.Publish(r.Context(), m.subject, m.data)
