@@ -4,14 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/shirecounty/shire/connectors/simulate"
-	"github.com/shirecounty/shire/deploy/embedded"
 	"github.com/shirecounty/shire/pipeline"
 	"github.com/shirecounty/shire/portal/accounts"
 	"github.com/shirecounty/shire/schemas/sharing"
@@ -51,26 +49,12 @@ func (a *app) demoWindowCommand() *cobra.Command {
 }
 
 func (a *app) demoWindow(ctx context.Context) error {
-	runtime, err := embedded.ReadRuntime(a.data)
-	if errors.Is(err, embedded.ErrNotRunning) || err == nil && runtime.Extra["portal"] == "" {
-		return inputf("nothing runs on %s that has a window; start shire demo in another terminal, and come back when it says that the county is loaded", a.data)
-	}
-	if err != nil {
-		return err
-	}
-	s, err := a.readSetup()
+	portal, s, story, err := a.demoStory(simulate.NewWindowCase)
 	if err != nil {
 		return err
 	}
 	if s.config.Sharing.Window == "" {
 		return inputf("%s names no purpose under sharing.window, so that there is no page /window; a demo in a new --data folder has it", s.config.File)
-	}
-	story, err := simulate.NewWindowCase(filepath.Dir(s.config.File), time.Now())
-	if errors.Is(err, simulate.ErrNoCounty) {
-		return inputf("%s is not that of a simulated county, and an applicant is invented here: it is for shire demo alone", s.config.File)
-	}
-	if err != nil {
-		return err
 	}
 	e, _, err := a.attach(s)
 	if err != nil {
@@ -85,7 +69,7 @@ func (a *app) demoWindow(ctx context.Context) error {
 	if err := a.askOver(ctx, s, e, askLoad, loadRequest{Sources: []string{"public_security", "service_hall"}}, &l); err != nil {
 		return err
 	}
-	r := windowResult{Page: runtime.Extra["portal"] + "/window", Name: windowClerk, Department: errand.Department, Item: errand.Item, Case: errand.Case, Number: story.CitizenNumber()}
+	r := windowResult{Page: portal + "/window", Name: windowClerk, Department: errand.Department, Item: errand.Item, Case: errand.Case, Number: story.CitizenNumber()}
 	if r.Granted, err = a.grantWindow(ctx, s, e, errand); err != nil {
 		return err
 	}

@@ -109,22 +109,27 @@ func spokenLanguage() string {
 	return "en"
 }
 
-func (a *app) tour(ctx context.Context, lang string) error {
+// demoStory begins a story of the county of the demo that runs, and tells the address of its portal.
+func (a *app) demoStory(begin func(dir string, now time.Time) (*simulate.Story, error)) (portal string, s *setup, story *simulate.Story, err error) {
 	runtime, err := embedded.ReadRuntime(a.data)
 	if errors.Is(err, embedded.ErrNotRunning) || err == nil && runtime.Extra["portal"] == "" {
-		return inputf("nothing runs on %s that the tour could lead through; start shire demo in another terminal, and come back when it says that the county is loaded", a.data)
+		return "", nil, nil, inputf("nothing that has a portal runs on %s; start shire demo in another terminal, and come back when it says that the county is loaded", a.data)
 	}
 	if err != nil {
-		return err
+		return "", nil, nil, err
 	}
-	s, err := a.readSetup()
-	if err != nil {
-		return err
+	if s, err = a.readSetup(); err != nil {
+		return "", nil, nil, err
 	}
-	story, err := simulate.NewStory(filepath.Dir(s.config.File), time.Now())
+	story, err = begin(filepath.Dir(s.config.File), time.Now())
 	if errors.Is(err, simulate.ErrNoCounty) {
-		return inputf("%s is not that of a simulated county, and the tour invents an applicant: it is for shire demo alone", s.config.File)
+		err = inputf("%s is not that of a simulated county, and an applicant is invented here: it is for shire demo alone", s.config.File)
 	}
+	return runtime.Extra["portal"], s, story, err
+}
+
+func (a *app) tour(ctx context.Context, lang string) error {
+	portal, s, story, err := a.demoStory(simulate.NewStory)
 	if err != nil {
 		return err
 	}
@@ -133,7 +138,7 @@ func (a *app) tour(ctx context.Context, lang string) error {
 		return err
 	}
 	defer e.stop()
-	api, err := newTourAPI(runtime.Extra["portal"], accounts.Clients(a.data), story)
+	api, err := newTourAPI(portal, accounts.Clients(a.data), story)
 	if err != nil {
 		return err
 	}

@@ -284,12 +284,7 @@ func TestOutboxKilledAtEveryStep(t *testing.T) {
 	for i, step := range []string{"sent", "announced", "sent"} {
 		r.welfare("W9", anna, fmt.Sprint(step, i), money)
 		dying := r.tending(nil)
-		dying.behead = func(at string) error {
-			if at == step {
-				return errKilled
-			}
-			return nil
-		}
+		dying.behead = killedAt(step)
 		r.must(dying.Run(t.Context(), []county.Subscription{c}))
 		h.take(9)
 		s := r.tending(nil)
@@ -464,12 +459,7 @@ func TestOutboxThatIsGone(t *testing.T) {
 	r.done(s, c)
 	stop()
 	dying := r.tending(nil)
-	dying.behead = func(step string) error {
-		if step == "emptied" {
-			return errKilled
-		}
-		return nil
-	}
+	dying.behead = killedAt("emptied")
 	r.revoke("G1")
 	r.must(dying.Run(t.Context(), []county.Subscription{c}))
 	r.empties(c)

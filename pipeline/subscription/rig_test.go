@@ -353,6 +353,16 @@ func (r *rig) config(dataset string) county.Subscription {
 		Webhook: county.Webhook{URL: r.receiver.URL, Secret: secret, Digest: "sm3"}, ParkAfter: county.Duration(time.Hour)}
 }
 
+// killedAt is a service's death at a step.
+func killedAt(step string) func(string) error {
+	return func(at string) error {
+		if at == step {
+			return errKilled
+		}
+		return nil
+	}
+}
+
 func (r *rig) service(change func(*Options)) *Service {
 	r.Helper()
 	o := Options{County: r.county, Bus: r.bus, NATS: r.nc, Records: r.store, Identities: of{r.identities}, Requests: r.exchange, Accesses: r.log,

@@ -259,12 +259,7 @@ func TestBackToWhatItWas(t *testing.T) {
 	stop()
 	r.welfare("W1", anna, "b", money)
 	dying := r.service(nil)
-	dying.behead = func(step string) error {
-		if step == "sent" {
-			return errKilled
-		}
-		return nil
-	}
+	dying.behead = killedAt("sent")
 	r.must(dying.Run(t.Context(), []county.Subscription{c}))
 	r.welfare("W1", anna, "a", money)
 	s = r.service(nil)
